@@ -1,0 +1,2 @@
+//! icomm
+fn main() {}
