@@ -1,0 +1,178 @@
+//! The Ed25519 key a member signs with: checkpoints, agreements, receipts.
+
+use std::{fmt, hash, sync::Arc};
+
+use data_encoding::BASE64;
+use ed25519_dalek::{Signer, SigningKey, VerifyingKey, pkcs8::DecodePrivateKey};
+use rand::{TryRng, rngs::SysRng};
+use zeroize::Zeroizing;
+
+use super::{Domain, InvalidKey, InvalidSignature, Signature, signature::decode_base64};
+use crate::pem;
+
+/// A member's secret signing key. Clones share one copy in memory, which is wiped when the last is dropped.
+///
+/// ```
+/// use icomm_pki::{Domain, MemberKey};
+/// let key = MemberKey::generate()?;
+/// let signature = key.sign(Domain::Agreement, b"the text");
+/// assert!(key.public().verify(Domain::Agreement, b"the text", &signature).is_ok());
+/// assert!(key.public().verify(Domain::Receipt, b"the text", &signature).is_err());
+/// # Ok::<(), icomm_pki::InvalidKey>(())
+/// ```
+#[derive(Clone)]
+pub struct MemberKey(Arc<SigningKey>);
+
+impl MemberKey {
+    /// A new key from the operating system's randomness.
+    pub fn generate() -> Result<Self, InvalidKey> {
+        let mut seed = Zeroizing::new([0; 32]);
+        SysRng.try_fill_bytes(&mut *seed).map_err(|_| InvalidKey::Generation)?;
+        Ok(Self::from_seed(&seed))
+    }
+
+    /// The key that an RFC 8032 seed stands for; who knows the seed has the key.
+    pub fn from_seed(seed: &[u8; 32]) -> Self {
+        Self(Arc::new(SigningKey::from_bytes(seed)))
+    }
+
+    /// Reads a PEM text with exactly one PKCS#8 Ed25519 `PRIVATE KEY`, version 1 or 2.
+    pub fn from_pkcs8_pem(text: &str) -> Result<Self, InvalidKey> {
+        let [key] = pem::private_keys(text)?;
+        let wrong = |_| InvalidKey::Algorithm { wanted: "an Ed25519" };
+        SigningKey::from_pkcs8_der(key.secret_pkcs8_der())
+            .map(|key| Self(Arc::new(key)))
+            .map_err(wrong)
+    }
+
+    /// Writes PKCS#8 version 1 as PEM, which OpenSSL 3.0 and GnuTLS read (they refuse version 2).
+    pub fn to_pkcs8_pem(&self) -> Zeroizing<String> {
+        pem::private_key(&ed25519_pkcs8(self.0.as_bytes()))
+    }
+
+    /// The public half.
+    pub fn public(&self) -> MemberPublicKey {
+        MemberPublicKey(self.0.verifying_key())
+    }
+
+    /// Signs `message` for one purpose.
+    pub fn sign(&self, domain: Domain, message: &[u8]) -> Signature {
+        self.sign_raw(&domain.frame(message))
+    }
+
+    /// Signs `message` as it is. For formats that bring their own separation only: C2SP notes and X.509.
+    pub fn sign_raw(&self, message: &[u8]) -> Signature {
+        Signature::from_bytes(self.0.sign(message).to_bytes())
+    }
+}
+
+impl fmt::Debug for MemberKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MemberKey(..)")
+    }
+}
+
+/// The PKCS#8 version 1 form of an Ed25519 secret (RFC 8410, section 7): a fixed head, then the seed.
+pub(super) fn ed25519_pkcs8(seed: &[u8; 32]) -> Zeroizing<Vec<u8>> {
+    const HEAD: [u8; 16] = *b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20";
+    Zeroizing::new([&HEAD[..], &seed[..]].concat())
+}
+
+/// A member's public key. Equality, order and hash are those of its 32 bytes.
+#[derive(Clone, Copy)]
+pub struct MemberPublicKey(VerifyingKey);
+
+impl MemberPublicKey {
+    /// How many bytes a public key has.
+    pub const LENGTH: usize = 32;
+
+    /// The key that `bytes` encode; refuses what is no point, a point of small order (any signature would fit it) or
+    /// a second spelling of a point.
+    pub fn from_bytes(bytes: &[u8; Self::LENGTH]) -> Result<Self, InvalidKey> {
+        let key = VerifyingKey::from_bytes(bytes).map_err(|_| InvalidKey::Point)?;
+        if key.is_weak() || key.to_edwards().compress().as_bytes() != bytes {
+            return Err(InvalidKey::Point);
+        }
+        Ok(Self(key))
+    }
+
+    /// The key's 32 bytes.
+    pub fn as_bytes(&self) -> &[u8; Self::LENGTH] {
+        self.0.as_bytes()
+    }
+
+    /// Reads standard base64 with padding.
+    pub fn from_base64(text: &str) -> Result<Self, InvalidKey> {
+        Self::from_bytes(&decode_base64(text)?)
+    }
+
+    /// Writes standard base64 with padding.
+    pub fn to_base64(&self) -> String {
+        BASE64.encode(self.as_bytes())
+    }
+
+    /// Checks that this key signed `message` for `domain`, by the strict rules (see [`verify_raw`](Self::verify_raw)).
+    pub fn verify(&self, domain: Domain, message: &[u8], signature: &Signature) -> Result<(), InvalidSignature> {
+        self.verify_raw(&domain.frame(message), signature)
+    }
+
+    /// Checks a signature over `message` as it is. For C2SP notes and X.509 only.
+    ///
+    /// One rule everywhere: the strict one, without malleable or small-order signatures, so that two nodes never
+    /// disagree about a signature.
+    pub fn verify_raw(&self, message: &[u8], signature: &Signature) -> Result<(), InvalidSignature> {
+        let signature = ed25519_dalek::Signature::from_bytes(signature.as_bytes());
+        self.0.verify_strict(message, &signature).map_err(|_| InvalidSignature)
+    }
+}
+
+impl PartialEq for MemberPublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for MemberPublicKey {}
+
+impl PartialOrd for MemberPublicKey {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for MemberPublicKey {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.as_bytes().cmp(other.as_bytes())
+    }
+}
+
+impl hash::Hash for MemberPublicKey {
+    fn hash<H: hash::Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
+    }
+}
+
+impl fmt::Display for MemberPublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.to_base64())
+    }
+}
+
+impl fmt::Debug for MemberPublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MemberPublicKey({self})")
+    }
+}
+
+impl serde::Serialize for MemberPublicKey {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.to_base64())
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for MemberPublicKey {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        Self::from_base64(&text).map_err(serde::de::Error::custom)
+    }
+}

@@ -1,0 +1,132 @@
+//! Signatures and what keeps them apart.
+//!
+//! ```text
+//! signed bytes   "icomm-signature/v1 " | name of the domain | 0x00 | message
+//! ```
+//!
+//! Three kinds of bytes are signed with a member key, and none can pass as another: these (they have a NUL before any
+//! newline), C2SP notes (text, no NUL), and X.509 structures (they start with 0x30 0x82, which is no UTF-8 text).
+
+use std::fmt;
+
+use data_encoding::BASE64;
+
+use super::InvalidKey;
+
+/// An Ed25519 signature.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Signature([u8; Self::LENGTH]);
+
+impl Signature {
+    /// How many bytes a signature has.
+    pub const LENGTH: usize = 64;
+
+    /// A signature from its bytes. Whether it is anybody's shows when it is verified.
+    pub fn from_bytes(bytes: [u8; Self::LENGTH]) -> Self {
+        Self(bytes)
+    }
+
+    /// The signature's bytes.
+    pub fn as_bytes(&self) -> &[u8; Self::LENGTH] {
+        &self.0
+    }
+
+    /// Reads standard base64 with padding.
+    pub fn from_base64(text: &str) -> Result<Self, InvalidKey> {
+        decode_base64(text).map(Self)
+    }
+
+    /// Writes standard base64 with padding.
+    pub fn to_base64(&self) -> String {
+        BASE64.encode(&self.0)
+    }
+}
+
+impl TryFrom<&[u8]> for Signature {
+    type Error = InvalidKey;
+
+    fn try_from(bytes: &[u8]) -> Result<Self, InvalidKey> {
+        bytes
+            .try_into()
+            .map(Self)
+            .map_err(|_| InvalidKey::Base64 { expected: Self::LENGTH })
+    }
+}
+
+impl fmt::Debug for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Signature({})", self.to_base64())
+    }
+}
+
+impl serde::Serialize for Signature {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.to_base64())
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Signature {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        Self::from_base64(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+/// What a signature is about. Signed bytes start with the domain's name, so that a signature over an agreement can
+/// never be shown as one over a receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Domain {
+    /// The canonical bytes of an agreement, by a party.
+    Agreement,
+    /// The suspension of an agreement, by one party.
+    Suspension,
+    /// The other party's acknowledgement of a suspension.
+    Acknowledgement,
+    /// The state of a log that a receiver has durably stored.
+    Receipt,
+    /// A trust bundle, by the root member.
+    Bundle,
+    /// The proof, in an enrolment, that the requester holds the node's libp2p key.
+    PeerPossession,
+}
+
+impl Domain {
+    /// Every domain.
+    pub const ALL: [Self; 6] = [
+        Self::Agreement,
+        Self::Suspension,
+        Self::Acknowledgement,
+        Self::Receipt,
+        Self::Bundle,
+        Self::PeerPossession,
+    ];
+
+    /// The domain's name in the signed bytes. Names never change and are never used again for something else.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Agreement => "agreement",
+            Self::Suspension => "suspension",
+            Self::Acknowledgement => "acknowledgement",
+            Self::Receipt => "receipt",
+            Self::Bundle => "bundle",
+            Self::PeerPossession => "peer-possession",
+        }
+    }
+
+    /// The bytes that are really signed for `message`.
+    pub(crate) fn frame(self, message: &[u8]) -> Vec<u8> {
+        [b"icomm-signature/v1 ", self.name().as_bytes(), &[0], message].concat()
+    }
+}
+
+/// Exactly `N` bytes of standard base64 with padding, in its one spelling.
+pub(super) fn decode_base64<const N: usize>(text: &str) -> Result<[u8; N], InvalidKey> {
+    // The length is checked first, so that a peer's megabytes are not decoded only to be refused.
+    if text.len() != N.div_ceil(3) * 4 {
+        return Err(InvalidKey::Base64 { expected: N });
+    }
+    let bytes = BASE64
+        .decode(text.as_bytes())
+        .map_err(|_| InvalidKey::Base64 { expected: N })?;
+    bytes.try_into().map_err(|_| InvalidKey::Base64 { expected: N })
+}
