@@ -1,1 +1,4 @@
 //! icomm-node
+
+pub mod config;
+pub mod observe;
