@@ -1,1 +1,24 @@
-//! icomm-proto
+//! The protocol of icomm: everything that two nodes must agree on byte for byte. No I/O, no clock, no random source.
+//!
+//! A [`record::Record`] is a validated case. Sealing it makes an [`entry::Entry`] (what goes into the member's log, with one
+//! salted hash a section) and a [`view::View`] (the entry with the sections that somebody may see). A view of fewer
+//! sections is the same bytes with some left out, and still verifies.
+
+#![warn(missing_docs)]
+
+pub mod id;
+pub mod kind;
+pub mod log;
+pub mod section;
+mod text;
+pub mod v1;
+
+pub use id::{InvalidRecordId, RecordId};
+pub use kind::{RecordKind, UnknownRecordKind};
+pub use section::{SectionKind, SectionSet, Sensitivity, UnknownSection};
+
+#[cfg(test)]
+#[path = "../build/sections.rs"]
+mod sections_check;
+#[cfg(test)]
+mod sections_check_tests;

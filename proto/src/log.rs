@@ -1,0 +1,1 @@
+//! The member's append-only Merkle log: tree hashing, proofs and signed checkpoints.
