@@ -1,4 +1,1 @@
 //! icomm-node
-
-pub mod config;
-pub mod observe;

@@ -1,0 +1,194 @@
+//! C2SP `tlog-checkpoint`: a member's signature over the size and root of its log.
+//!
+//! ```text
+//! demo.icomm.example/KE/main                        origin: trust domain, member, log; also the name of the key
+//! 5                                                 size, decimal
+//! Tju7H3tHjc/nH7YxYxUZo7yhLJrvyhYSv85ME6hiZNQ=      root, base64
+//!                                                   (further lines, if any, are kept and signed but not understood)
+//! — demo.icomm.example/KE/main uZ2z…                signatures (`signed-note`)
+//! ```
+
+use bytes::Bytes;
+use data_encoding::BASE64;
+use icomm_pki::{MemberKey, MemberPublicKey};
+
+use super::{
+    frontier::{Frontier, LOG_SIZE_MAX},
+    hash::Hash,
+    note::{InvalidNote, SignedNote},
+    proof::{InclusionProof, InvalidProof},
+};
+
+/// What a checkpoint says. Whether anybody signed it is another question: see [`VerifiedCheckpoint`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The origin line: `<trust domain>/<member>/<log>`.
+    pub origin: String,
+    /// The number of entries.
+    pub size: u64,
+    /// The Merkle root over them.
+    pub root: Hash,
+}
+
+/// A checkpoint with the originator's own signature, fresh from its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedCheckpoint {
+    checkpoint: Checkpoint,
+    note: Bytes,
+}
+
+/// A checkpoint that the holder of the expected key signed for the expected origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedCheckpoint {
+    checkpoint: Checkpoint,
+    note: Bytes,
+}
+
+impl Checkpoint {
+    /// The checkpoint of a log in this state.
+    pub fn of(origin: impl Into<String>, frontier: &Frontier) -> Self {
+        Self {
+            origin: origin.into(),
+            size: frontier.size(),
+            root: frontier.root(),
+        }
+    }
+
+    /// Parses the text of a checkpoint note. Extension lines are allowed and left out.
+    pub fn parse(text: &str) -> Result<Self, InvalidCheckpoint> {
+        let mut lines = text.strip_suffix('\n').ok_or(InvalidCheckpoint::Lines)?.split('\n');
+        let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next()) else {
+            return Err(InvalidCheckpoint::Lines);
+        };
+        if origin.is_empty() || lines.any(str::is_empty) {
+            return Err(InvalidCheckpoint::Lines);
+        }
+        let size = parse_size(size).ok_or_else(|| InvalidCheckpoint::Size(size.chars().take(80).collect()))?;
+        let root = BASE64.decode(root.as_bytes()).map_err(|_| InvalidCheckpoint::Root)?;
+        let root = Hash::try_from(root.as_slice()).map_err(|_| InvalidCheckpoint::Root)?;
+        Ok(Self {
+            origin: origin.to_owned(),
+            size,
+            root,
+        })
+    }
+
+    /// The text that is signed.
+    pub fn text(&self) -> String {
+        format!(
+            "{}\n{}\n{}\n",
+            self.origin,
+            self.size,
+            BASE64.encode(self.root.as_bytes())
+        )
+    }
+
+    /// Signs the checkpoint with the member's key; the key's name is the origin line.
+    pub fn sign(self, key: &MemberKey) -> Result<SignedCheckpoint, InvalidCheckpoint> {
+        let note = SignedNote::sign(self.text(), &self.origin, key)?;
+        Ok(SignedCheckpoint {
+            checkpoint: self,
+            note: note.to_bytes().into(),
+        })
+    }
+
+    /// Verifies that `leaf` stands at the proof's index of the log with this checkpoint: size and root must both fit.
+    pub fn verify_inclusion(&self, proof: &InclusionProof, leaf: &Hash) -> Result<(), InvalidProof> {
+        if proof.size != self.size {
+            return Err(InvalidProof::Size {
+                proof: proof.size,
+                checkpoint: self.size,
+            });
+        }
+        proof.verify(leaf, &self.root)
+    }
+}
+
+/// Decimal digits without a leading zero, except for zero itself.
+fn parse_size(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let canonical = digits && (text == "0" || !text.starts_with('0'));
+    canonical
+        .then(|| text.parse().ok())
+        .flatten()
+        .filter(|size| *size <= LOG_SIZE_MAX)
+}
+
+impl SignedCheckpoint {
+    /// What was signed.
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    /// The signed note.
+    pub fn note(&self) -> &Bytes {
+        &self.note
+    }
+}
+
+impl VerifiedCheckpoint {
+    /// Parses a signed note and verifies that it is a checkpoint of `origin`, signed by `key` under that name.
+    pub fn verify(note: Bytes, origin: &str, key: &MemberPublicKey) -> Result<Self, InvalidCheckpoint> {
+        let signed = SignedNote::parse(&note)?;
+        let checkpoint = Checkpoint::parse(signed.text())?;
+        if checkpoint.origin != origin {
+            let (expected, found) = (origin.to_owned(), checkpoint.origin);
+            return Err(InvalidCheckpoint::Origin { expected, found });
+        }
+        signed.verify(origin, key)?;
+        Ok(Self { checkpoint, note })
+    }
+
+    /// The origin line.
+    pub fn origin(&self) -> &str {
+        &self.checkpoint.origin
+    }
+
+    /// The number of entries.
+    pub fn size(&self) -> u64 {
+        self.checkpoint.size
+    }
+
+    /// The Merkle root over them.
+    pub fn root(&self) -> &Hash {
+        &self.checkpoint.root
+    }
+
+    /// What was signed.
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    /// The signed note, byte for byte as it came.
+    pub fn note(&self) -> &Bytes {
+        &self.note
+    }
+}
+
+/// Why a checkpoint is refused: the fault of whoever sent it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidCheckpoint {
+    /// The note itself.
+    #[error(transparent)]
+    Note(#[from] InvalidNote),
+    /// Fewer than three lines, or an empty one.
+    #[error("a checkpoint has an origin, a size and a root, each on a line")]
+    Lines,
+    /// Not a canonical decimal number, or beyond [`LOG_SIZE_MAX`].
+    #[error("`{0}` is not the size of a log")]
+    Size(String),
+    /// Not the base64 of 32 bytes.
+    #[error("the checkpoint's root is not the base64 of 32 bytes")]
+    Root,
+    /// Of another log.
+    #[error("the checkpoint is of `{found}`, expected `{expected}`")]
+    Origin {
+        /// The log that was expected.
+        expected: String,
+        /// The log that the checkpoint names.
+        found: String,
+    },
+}
+
+#[cfg(test)]
+mod tests;
