@@ -1,1 +1,3 @@
 //! icomm-node
+
+pub mod intake;

@@ -1,0 +1,19 @@
+//! Intake: how an administration's files become records.
+//!
+//! A file (CSV, JSON Lines, XLSX) is read row by row in bounded memory ([`rows`]); a mapping that a clerk can write turns a
+//! row into a draft ([`mapping`]); the driver ([`import`]) hands drafts in batches to a [`Sink`], which answers for each row.
+//! One path serves the dry run, the local API and the tests. Nothing here validates a record or writes to a store: that is
+//! the sink's business.
+//!
+//! ```text
+//! file → rows → mapping → (key, draft) → sink → outcome → report, progress, summary
+//!          │        │                       │
+//!          └────────┴── faults ─────────────┴──────────→ report
+//! ```
+//!
+//! What is promised: every row of the file is counted exactly once, a bad row is named with line, column, value and
+//! reason and never stops the next one, and importing the same file again issues nothing twice ([`IntakeKey`]).
+
+pub mod rows;
+
+pub use rows::{FileError, Format, ReadOptions, Source};
