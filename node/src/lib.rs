@@ -1,3 +1,5 @@
 //! icomm-node
 
+pub mod config;
 pub mod intake;
+pub mod observe;
