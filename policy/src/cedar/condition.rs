@@ -1,0 +1,111 @@
+//! The further condition of a grant: a Cedar expression that can only narrow what the grant gives.
+
+use std::str::FromStr;
+
+use cedar_policy::{Expression, Policy, PolicySet, ValidationMode};
+use thiserror::Error;
+
+use super::schema::{BrokenSchema, vocabulary};
+
+/// The most bytes of a condition.
+pub const CONDITION_BYTES_MAX: usize = 4096;
+
+/// Why a condition can't be used.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum InvalidCondition {
+    /// More than [`CONDITION_BYTES_MAX`].
+    #[error("the condition has {0} bytes, more than the {CONDITION_BYTES_MAX} allowed")]
+    TooLong(usize),
+    /// Not one Cedar expression.
+    #[error("the condition is not a Cedar expression: {0}")]
+    Syntax(String),
+    /// An expression that does not fit the schema: an unknown attribute, a comparison of a text with a number.
+    #[error("the condition does not fit the record model: {0}")]
+    Schema(String),
+    /// This program's own fault.
+    #[error(transparent)]
+    Broken(#[from] BrokenSchema),
+}
+
+/// A condition that was parsed and type-checked against the schema.
+#[derive(Clone, Debug)]
+pub(crate) struct Condition(Expression);
+
+impl Condition {
+    /// Parses and type-checks `text`.
+    pub(crate) fn parse(text: &str) -> Result<Self, InvalidCondition> {
+        if text.len() > CONDITION_BYTES_MAX {
+            return Err(InvalidCondition::TooLong(text.len()));
+        }
+        // The text is parsed as an expression of its own before it stands in a policy, and what stands there is printed
+        // from the parsed expression: nothing that closes the clause and opens another policy gets through.
+        let expression = Expression::from_str(text).map_err(|error| InvalidCondition::Syntax(error.to_string()))?;
+        let condition = Self(expression);
+        let policy = Policy::parse(
+            None,
+            format!("permit (principal, action, resource)\n{};", condition.clause()),
+        )
+        .map_err(|error| InvalidCondition::Syntax(error.to_string()))?;
+        let policies =
+            PolicySet::from_policies([policy]).map_err(|error| InvalidCondition::Syntax(error.to_string()))?;
+        let checked = vocabulary()?.validator.validate(&policies, ValidationMode::Strict);
+        match checked.validation_errors().next() {
+            Some(error) => Err(InvalidCondition::Schema(error.to_string())),
+            None => Ok(condition),
+        }
+    }
+
+    /// The condition as a clause of a policy.
+    pub(crate) fn clause(&self) -> String {
+        format!("when {{ {} }}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_over_the_record_model_are_accepted() {
+        for text in [
+            r#"resource.report_type == "seizure""#,
+            r#"principal.regions.contains("RILO-ESA") && resource.handling < 2"#,
+            r#"resource.seizure_country like "K*" // Kenya"#,
+            r#"if context has purpose then context.purpose == "statistics" else true"#,
+            r#"action in Action::"open-sections""#,
+        ] {
+            assert!(Condition::parse(text).is_ok(), "{text}: {:?}", Condition::parse(text));
+        }
+    }
+
+    #[test]
+    fn what_is_not_an_expression_over_the_record_model_is_refused() {
+        for text in [
+            "",
+            "resource.handling <",
+            "true } unless { false",
+            "true }; permit (principal, action, resource) when { true",
+            "true); permit (principal, action, resource",
+        ] {
+            assert!(
+                matches!(Condition::parse(text), Err(InvalidCondition::Syntax(_))),
+                "{text}"
+            );
+        }
+        for text in [
+            "resource.colour == \"red\"",
+            "resource.handling == \"H1\"",
+            "resource.handling",
+            "principal.secret",
+            "Stranger::\"x\" == principal",
+            "context.purpose == \"statistics\"",
+        ] {
+            assert!(
+                matches!(Condition::parse(text), Err(InvalidCondition::Schema(_))),
+                "{text}"
+            );
+        }
+        let long = format!("\"{}\" == resource.kind", "a".repeat(CONDITION_BYTES_MAX));
+        assert!(matches!(Condition::parse(&long), Err(InvalidCondition::TooLong(_))));
+    }
+}

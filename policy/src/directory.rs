@@ -1,0 +1,16 @@
+//! Who is who, as the trust bundle says. Policy asks it for keys when documents are verified, and for roles and regions
+//! when it decides.
+
+use icomm_pki::{MemberId, MemberPublicKey, Role};
+
+/// The member directory, as far as policy needs it.
+pub trait KeyDirectory: Send + Sync {
+    /// The key with which a member signs; none for a stranger.
+    fn key(&self, member: &MemberId) -> Option<MemberPublicKey>;
+
+    /// The member's role; none for a stranger.
+    fn role(&self, member: &MemberId) -> Option<Role>;
+
+    /// The offices of the regions that the member belongs to; some members belong to two.
+    fn regions(&self, member: &MemberId) -> Vec<MemberId>;
+}
