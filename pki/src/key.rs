@@ -13,6 +13,7 @@ mod signature;
 pub use libp2p_identity::PeerId;
 pub use member::{MemberKey, MemberPublicKey};
 pub use node::NodeKey;
+pub(crate) use node::TlsKey;
 pub use signature::{Domain, Signature};
 
 /// Why a text or some bytes are not a usable key.

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 mod member;
 mod node;
+pub(crate) mod peer;
 mod role;
 mod trust_domain;
 
@@ -25,7 +26,7 @@ pub enum InvalidName {
     #[error("`{0}` is not a node name: 1 to 63 small letters, digits and hyphens, no hyphen first or last")]
     Node(String),
     /// Not a DNS name of at least two labels in lower case, short enough to leave room for member and node.
-    #[error("`{0}` is not a trust domain: a DNS name in small letters with two labels or more, up to 128 characters")]
+    #[error("`{0}` is not a trust domain: a DNS name in small letters with two labels or more, up to 64 characters")]
     TrustDomain(String),
     /// None of the four roles.
     #[error("`{0}` is not a role: national, regional, global or partner")]

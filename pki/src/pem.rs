@@ -1,7 +1,7 @@
 //! PEM text in and out, for what the files of an authority and a node hold.
 
 use data_encoding::BASE64;
-use rustls_pki_types::{PrivatePkcs8KeyDer, pem::PemObject};
+use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, pem::PemObject};
 use zeroize::Zeroizing;
 
 use crate::InvalidKey;
@@ -36,4 +36,21 @@ pub(crate) fn block(label: &str, der: &[u8]) -> String {
     text.push_str(label);
     text.push_str("-----\n");
     text
+}
+
+/// All certificates of a PEM text, in order.
+pub(crate) fn certificates(text: &str) -> Result<Vec<CertificateDer<'static>>, rustls_pki_types::pem::Error> {
+    CertificateDer::pem_slice_iter(text.as_bytes()).collect()
+}
+
+/// The content of the only block with a label of our own, which the PEM reader for X.509 passes over.
+pub(crate) fn only_block(label: &str, text: &str) -> Option<Vec<u8>> {
+    let (begin, end) = (format!("-----BEGIN {label}-----"), format!("-----END {label}-----"));
+    let (_, rest) = text.split_once(&begin)?;
+    let (body, rest) = rest.split_once(&end)?;
+    if rest.contains(&begin) {
+        return None;
+    }
+    let base64: String = body.split_ascii_whitespace().collect();
+    BASE64.decode(base64.as_bytes()).ok()
 }

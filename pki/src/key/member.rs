@@ -72,6 +72,22 @@ impl fmt::Debug for MemberKey {
     }
 }
 
+impl rcgen::PublicKeyData for MemberKey {
+    fn der_bytes(&self) -> &[u8] {
+        self.0.as_ref().as_ref().as_bytes()
+    }
+
+    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+        &rcgen::PKCS_ED25519
+    }
+}
+
+impl rcgen::SigningKey for MemberKey {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        Ok(self.sign_raw(message).as_bytes().to_vec())
+    }
+}
+
 /// The PKCS#8 version 1 form of an Ed25519 secret (RFC 8410, section 7): a fixed head, then the seed.
 pub(super) fn ed25519_pkcs8(seed: &[u8; 32]) -> Zeroizing<Vec<u8>> {
     const HEAD: [u8; 16] = *b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20";

@@ -4,8 +4,9 @@
 //! signed bytes   "icomm-signature/v1 " | name of the domain | 0x00 | message
 //! ```
 //!
-//! Three kinds of bytes are signed with a member key, and none can pass as another: these (they have a NUL before any
-//! newline), C2SP notes (text, no NUL), and X.509 structures (they start with 0x30 0x82, which is no UTF-8 text).
+//! Three kinds of bytes are signed with a member key, and none can pass as another: these (a NUL ends their first line),
+//! C2SP notes (text without control characters other than newlines) and PKCS#10 requests (DER: 0x30, and control
+//! characters among the next bytes).
 
 use std::fmt;
 
@@ -86,8 +87,8 @@ pub enum Domain {
     Receipt,
     /// A trust bundle, by the root member.
     Bundle,
-    /// The proof, in an enrolment, that the requester holds the node's libp2p key.
-    PeerPossession,
+    /// An enrolment request, by the member key and by the node's libp2p key.
+    Enrolment,
 }
 
 impl Domain {
@@ -98,7 +99,7 @@ impl Domain {
         Self::Acknowledgement,
         Self::Receipt,
         Self::Bundle,
-        Self::PeerPossession,
+        Self::Enrolment,
     ];
 
     /// The domain's name in the signed bytes. Names never change and are never used again for something else.
@@ -109,7 +110,7 @@ impl Domain {
             Self::Acknowledgement => "acknowledgement",
             Self::Receipt => "receipt",
             Self::Bundle => "bundle",
-            Self::PeerPossession => "peer-possession",
+            Self::Enrolment => "enrolment",
         }
     }
 

@@ -1,5 +1,6 @@
 //! Round trips of every name, and the texts that are none.
 
+use libp2p_identity::PeerId;
 use proptest::prelude::*;
 
 use super::*;
@@ -22,7 +23,7 @@ proptest! {
     }
 
     #[test]
-    fn trust_domains_round_trip(text in "([a-z0-9]{1,20}\\.){1,4}[a-z]{2,10}") {
+    fn trust_domains_round_trip(text in "([a-z0-9]{1,12}\\.){1,4}[a-z]{2,10}") {
         let domain: TrustDomain = text.parse().unwrap();
         prop_assert_eq!(domain.as_str(), text.as_str());
         prop_assert_eq!(
@@ -92,7 +93,7 @@ fn texts_that_are_no_trust_domains() {
     ] {
         assert!(text.parse::<TrustDomain>().is_err(), "{text:?}");
     }
-    let long = format!("{}.example", ["a"; 61].join("."));
+    let long = format!("{}.example", ["a"; 31].join("."));
     assert!(long.len() > TrustDomain::LENGTH_MAX && long.parse::<TrustDomain>().is_err());
 }
 
@@ -115,12 +116,12 @@ fn names_compose_into_dns_names_and_spiffe_ids() {
     assert_eq!(domain.node_dns(&member, &node), "hub1.rilo-esa.demo.icomm.example");
     assert_eq!(domain.member_dns(&member), "rilo-esa.demo.icomm.example");
     assert_eq!(
-        domain.node_spiffe(&member, &node),
-        "spiffe://demo.icomm.example/member/RILO-ESA/node/hub1"
+        domain.node_spiffe(&member, &node, Role::Regional),
+        "spiffe://demo.icomm.example/member/RILO-ESA/node/hub1/role/regional"
     );
     assert_eq!(
-        domain.member_spiffe(&member),
-        "spiffe://demo.icomm.example/member/RILO-ESA"
+        domain.member_spiffe(&member, Role::Regional),
+        "spiffe://demo.icomm.example/member/RILO-ESA/role/regional"
     );
 }
 
@@ -133,4 +134,39 @@ fn an_error_quotes_no_control_characters_and_no_megabytes() {
         panic!("wrong variant")
     };
     assert!(quoted.len() < 100 && !quoted.contains('\u{1b}'), "{quoted}");
+}
+
+#[test]
+fn peer_ids_are_dns_labels_as_libp2p_writes_them() {
+    // The example of libp2p's peer-ids.md; its base36 CID computed independently, in Python.
+    let peer_id: PeerId = "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA".parse().unwrap();
+    let label = peer::dns_label(&peer_id).unwrap();
+    assert_eq!(label, "k51qzi5uqu5dhdmyb9bd18pypu2wp5lpv2xnskfmrqa4lb5knqryrotb05e7or");
+    assert!(is_dns_label(&label));
+    assert_eq!(peer::from_dns_label(&label), Some(peer_id));
+    let of_rsa: PeerId = "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N".parse().unwrap();
+    assert_eq!(peer::dns_label(&of_rsa), None);
+    for label in [
+        "",
+        "k",
+        "k51qzi5uqu5d",
+        &label[1..],
+        &label.to_uppercase(),
+        &format!("{label}0"),
+        &"k".repeat(62),
+    ] {
+        assert_eq!(peer::from_dns_label(label), None, "{label}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn peer_labels_round_trip(seed: [u8; 32]) {
+        let secret = libp2p_identity::ed25519::SecretKey::try_from_bytes(seed).unwrap();
+        let key: libp2p_identity::Keypair = libp2p_identity::ed25519::Keypair::from(secret).into();
+        let peer_id = key.public().to_peer_id();
+        prop_assert_eq!(peer::from_dns_label(&peer::dns_label(&peer_id).unwrap()), Some(peer_id));
+    }
 }

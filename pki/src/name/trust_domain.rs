@@ -2,7 +2,9 @@
 
 use std::{str::FromStr, sync::Arc};
 
-use super::{InvalidName, MemberId, NodeName, is_dns_label, text_traits};
+use libp2p_identity::PeerId;
+
+use super::{InvalidName, MemberId, NodeName, Role, is_dns_label, peer, text_traits};
 
 /// The DNS name of a network, such as `demo.icomm.example`. Identities of different trust domains never mix.
 ///
@@ -14,8 +16,8 @@ pub struct TrustDomain(Arc<str>);
 text_traits!(TrustDomain);
 
 impl TrustDomain {
-    /// The longest trust domain, in bytes. With the longest node name and member id it still is a DNS name.
-    pub const LENGTH_MAX: usize = 128;
+    /// The longest trust domain, in bytes: what X.520 allows an organisation name, in which certificates carry it.
+    pub const LENGTH_MAX: usize = 64;
 
     /// The DNS name of a member: `ke.demo.icomm.example`.
     pub fn member_dns(&self, member: &MemberId) -> String {
@@ -27,14 +29,26 @@ impl TrustDomain {
         format!("{node}.{}.{self}", member.dns_label())
     }
 
-    /// The SPIFFE id of a member: `spiffe://demo.icomm.example/member/KE`.
-    pub fn member_spiffe(&self, member: &MemberId) -> String {
-        format!("spiffe://{self}/member/{member}")
+    /// The SPIFFE id of a member: `spiffe://demo.icomm.example/member/KE/role/national`.
+    pub fn member_spiffe(&self, member: &MemberId, role: Role) -> String {
+        format!("spiffe://{self}/member/{member}/role/{role}")
     }
 
-    /// The SPIFFE id of a node: `spiffe://demo.icomm.example/member/KE/node/node1`.
-    pub fn node_spiffe(&self, member: &MemberId, node: &NodeName) -> String {
-        format!("spiffe://{self}/member/{member}/node/{node}")
+    /// The SPIFFE id of a node: `spiffe://demo.icomm.example/member/KE/node/node1/role/national`.
+    pub fn node_spiffe(&self, member: &MemberId, node: &NodeName, role: Role) -> String {
+        format!("spiffe://{self}/member/{member}/node/{node}/role/{role}")
+    }
+
+    /// The DNS name that binds a libp2p identity into a node's certificate: `k51qzi….peer.ke.demo.icomm.example`.
+    ///
+    /// A DNS name and no second URI, because a SPIFFE certificate has exactly one URI, and because permitted subtrees
+    /// then hold for it too. `None` for a peer id that is not of an Ed25519 key.
+    pub(crate) fn peer_dns(&self, member: &MemberId, peer_id: &PeerId) -> Option<String> {
+        Some(format!(
+            "{}.peer.{}.{self}",
+            peer::dns_label(peer_id)?,
+            member.dns_label()
+        ))
     }
 }
 
