@@ -147,7 +147,11 @@ pub(crate) fn table(sections: &[Section]) -> String {
             pascal_case(name)
         );
     }
-    source.push_str("];\n");
+    source.push_str("];\nconst OPEN: SectionSet = SectionSet::EMPTY");
+    for Section { name, .. } in sections.iter().filter(|section| section.sensitivity == "Open") {
+        let _ = write!(source, ".with(SectionKind::{})", pascal_case(name));
+    }
+    source.push_str(";\n");
     source
 }
 

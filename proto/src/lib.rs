@@ -6,16 +6,25 @@
 
 #![warn(missing_docs)]
 
+pub mod denominalised;
+pub mod entry;
 pub mod id;
 pub mod kind;
 pub mod log;
+pub mod origin;
+pub mod seal;
 pub mod section;
 mod text;
 pub mod v1;
+pub mod view;
 
+pub use denominalised::{Denominalised, NotDenominalised};
+pub use entry::{Entry, EntryHead, EntryKind, InvalidEntry};
 pub use id::{InvalidRecordId, RecordId};
 pub use kind::{RecordKind, UnknownRecordKind};
+pub use origin::{InvalidOrigin, LogName, Origin};
 pub use section::{SectionKind, SectionSet, Sensitivity, UnknownSection};
+pub use view::{InvalidSection, InvalidView, Tampered, VerifiedView, View};
 
 #[cfg(test)]
 #[path = "../build/sections.rs"]

@@ -1,0 +1,219 @@
+//! A view: an entry as somebody may see it, with the disclosed sections and their salts and nothing of the rest.
+//!
+//! ```text
+//! entry_len u16 BE | entry | m u8 | m × (section u8 | salt 16 | len u32 BE | bytes)
+//! ```
+//!
+//! Sections are strictly ascending, each is committed to by the entry, nothing follows the last. The stored form is the
+//! wire form: a narrower view is the same bytes with ranges left out (only `m` differs), so redaction encodes nothing
+//! and every view, however redacted, has the same leaf hash and verifies against the same checkpoint.
+
+use std::ops::Range;
+
+use bytes::{BufMut, Bytes};
+use prost::Message;
+
+use crate::entry::{Entry, EntryHead, SALT_BYTES, section_hash};
+use crate::log::Hash;
+use crate::section::{SectionKind, SectionSet};
+use crate::v1;
+
+mod invalid;
+mod layout;
+
+pub use invalid::{InvalidSection, InvalidView, Tampered};
+
+use layout::Layout;
+
+/// A well-formed view. Its structure is checked, its hashes are not: see [`View::verify`].
+///
+/// Cloning is cheap: it shares the bytes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct View {
+    bytes: Bytes,
+    layout: Layout,
+}
+
+/// A view whose disclosed sections all hash to what its entry commits to. Whether the entry is in a log is for
+/// the log to say: compare [`View::leaf_hash`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedView(View);
+
+impl View {
+    /// Reads exactly one view. Checks its structure, allocates nothing.
+    pub fn parse(bytes: Bytes) -> Result<Self, InvalidView> {
+        let layout = Layout::parse(&bytes)?;
+        Ok(Self { bytes, layout })
+    }
+
+    /// The bytes as they are stored and sent.
+    #[must_use]
+    pub const fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The entry, which is the same in every view of it.
+    #[must_use]
+    pub fn entry(&self) -> Entry<'_> {
+        Entry::parsed(self.slice(self.layout.entry()), self.layout.head, self.layout.committed)
+    }
+
+    /// What the entry does, with which record.
+    #[must_use]
+    pub const fn head(&self) -> EntryHead {
+        self.layout.head
+    }
+
+    /// The entry's leaf in its log.
+    #[must_use]
+    pub fn leaf_hash(&self) -> Hash {
+        self.entry().leaf_hash()
+    }
+
+    /// The disclosed sections.
+    #[must_use]
+    pub const fn sections(&self) -> SectionSet {
+        self.layout.disclosed
+    }
+
+    /// The sections that the entry commits to and this view does not hold.
+    #[must_use]
+    pub const fn withheld(&self) -> SectionSet {
+        self.layout.committed.difference(self.layout.disclosed)
+    }
+
+    /// A disclosed section's bytes: the encoded message of that section.
+    #[must_use]
+    pub fn section(&self, kind: SectionKind) -> Option<&[u8]> {
+        Some(self.slice(self.layout.section(kind)?.content()))
+    }
+
+    /// The bytes of `Case.class`, which policies decide on, found without decoding the rest. None if section `case` is
+    /// withheld or does not begin with it.
+    #[must_use]
+    pub fn class_bytes(&self) -> Option<&[u8]> {
+        /// Field 1, length-delimited.
+        const CLASS: u8 = 0x0a;
+        let mut rest = self.section(SectionKind::Case)?.strip_prefix(&[CLASS])?;
+        let len = prost::encoding::decode_varint(&mut rest).ok()?;
+        rest.get(..usize::try_from(len).ok()?)
+    }
+
+    /// The view without what is not in `sections`. Shares the bytes when there is nothing to leave out.
+    #[must_use]
+    pub fn redact(&self, sections: SectionSet) -> Self {
+        if self.layout.disclosed.is_subset(sections) {
+            return self.clone();
+        }
+        let mut bytes = Vec::with_capacity(self.redacted_len(sections));
+        self.write_redacted(sections, &mut bytes);
+        Self {
+            layout: self.layout.redacted(sections),
+            bytes: bytes.into(),
+        }
+    }
+
+    /// How many bytes [`View::write_redacted`] appends.
+    #[must_use]
+    pub fn redacted_len(&self, sections: SectionSet) -> usize {
+        self.layout.redacted(sections).len()
+    }
+
+    /// Appends the bytes of [`View::redact`] to `out`, with no view made of them: the sender's hot path.
+    pub fn write_redacted(&self, sections: SectionSet, out: &mut Vec<u8>) {
+        let kept = self.layout.disclosed.intersection(sections);
+        out.put_slice(self.slice(0..self.layout.entry().end));
+        // At most seven.
+        out.put_u8(u8::try_from(kept.len()).unwrap_or(u8::MAX));
+        for kind in kept.iter() {
+            if let Some(place) = self.layout.section(kind) {
+                out.put_slice(self.slice(place.whole()));
+            }
+        }
+    }
+
+    /// Checks every disclosed section against the hash that the entry commits to.
+    pub fn verify(self) -> Result<VerifiedView, Tampered> {
+        let entry = self.entry();
+        for kind in self.layout.disclosed.iter() {
+            let salt = self
+                .layout
+                .section(kind)
+                .and_then(|place| self.slice(place.salt()).first_chunk::<SALT_BYTES>());
+            let (Some(salt), Some(bytes)) = (salt, self.section(kind)) else {
+                return Err(Tampered(kind));
+            };
+            if entry.section_hash(kind) != Some(&section_hash(kind, salt, bytes)) {
+                return Err(Tampered(kind));
+            }
+        }
+        Ok(VerifiedView(self))
+    }
+
+    /// The disclosed sections as messages, for showing; a withheld one is None.
+    pub fn decode(&self) -> Result<v1::Draft, InvalidSection> {
+        Ok(v1::Draft {
+            kind: v1::RecordKind::from(self.layout.head.record_kind).into(),
+            case: self.decode_section(SectionKind::Case)?,
+            exact: self.decode_section(SectionKind::Exact)?,
+            references: self.decode_section(SectionKind::References)?,
+            persons: self.decode_section(SectionKind::Persons)?,
+            companies: self.decode_section(SectionKind::Companies)?,
+            narrative: self.decode_section(SectionKind::Narrative)?,
+            images: self.decode_section(SectionKind::Images)?,
+        })
+    }
+
+    fn decode_section<M: Message + Default>(&self, kind: SectionKind) -> Result<Option<M>, InvalidSection> {
+        self.section(kind)
+            .map(|bytes| M::decode(bytes).map_err(|source| InvalidSection { section: kind, source }))
+            .transpose()
+    }
+
+    /// Bytes of a range that `Layout::parse` found inside them.
+    fn slice(&self, range: Range<usize>) -> &[u8] {
+        debug_assert!(range.end <= self.bytes.len(), "a layout's ranges lie inside the bytes");
+        self.bytes.get(range).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Debug for View {
+    /// Never the contents: views are printed in logs and test failures.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("View")
+            .field("entry", &self.entry())
+            .field("disclosed", &self.layout.disclosed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl TryFrom<Bytes> for View {
+    type Error = InvalidView;
+
+    fn try_from(bytes: Bytes) -> Result<Self, InvalidView> {
+        Self::parse(bytes)
+    }
+}
+
+impl VerifiedView {
+    /// The view.
+    #[must_use]
+    pub const fn view(&self) -> &View {
+        &self.0
+    }
+
+    /// The view, by value.
+    #[must_use]
+    pub fn into_view(self) -> View {
+        self.0
+    }
+
+    /// A narrower view; what is left verifies as before.
+    #[must_use]
+    pub fn redact(&self, sections: SectionSet) -> Self {
+        Self(self.0.redact(sections))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
