@@ -23,6 +23,7 @@ mod frontier;
 mod hash;
 mod note;
 mod proof;
+mod verify;
 
 pub use checkpoint::{Checkpoint, InvalidCheckpoint, SignedCheckpoint, VerifiedCheckpoint};
 pub use chunk::{
@@ -36,3 +37,4 @@ pub use proof::{
     ConsistencyProof, InclusionProof, InvalidProof, LeafHashes, OutOfRange, ProofError, consistency_proof,
     inclusion_proof,
 };
+pub use verify::{InvalidChunk, VerifiedChunk, verify_chunk, verify_overlay};

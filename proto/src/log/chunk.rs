@@ -33,6 +33,16 @@ pub enum Item {
     Disclosed(Bytes),
 }
 
+impl Item {
+    /// The item, borrowed.
+    pub fn as_item_ref(&self) -> ItemRef<'_> {
+        match self {
+            Self::Withheld(leaf) => ItemRef::Withheld(*leaf),
+            Self::Disclosed(view) => ItemRef::Disclosed(view),
+        }
+    }
+}
+
 /// A chunk's body whose framing is right: exactly `count` items. Nothing is known about the views in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChunkBody {
