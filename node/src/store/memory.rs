@@ -1,0 +1,252 @@
+//! A store in memory, for simulations and tests. It keeps every promise of [`Store`] but outliving the process, and it
+//! is written as plainly as possible, since the journal is tested against it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Range,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use icomm_proto::{
+    Origin, RecordId,
+    log::{Hash, Item},
+};
+
+use super::{
+    Batch, BatchItem, Boundary, Done, Health, IntakeKey, NoteLog, Place, Placement, ReadLimit, Store, StoreError,
+    StoredChunk, Stretch,
+    batch::record_id,
+    merge::{item_leaf, merge},
+};
+
+/// Keeps everything in memory.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Kept {
+    logs: BTreeMap<Origin, Log>,
+    records: BTreeMap<[u8; 16], Vec<Place>>,
+    issued: HashMap<IntakeKey, Place>,
+    state: BTreeMap<String, Bytes>,
+    notes: HashMap<NoteLog, Vec<Bytes>>,
+    batches: u64,
+    bytes: u64,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Log {
+    items: Vec<Item>,
+    boundaries: BTreeMap<u64, Boundary>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        // A panic while holding the lock leaves nothing half done that a test could not see.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn check(&self, batch: &Batch) -> Result<(), StoreError> {
+        batch.check()?;
+        let mut sizes: HashMap<&Origin, u64> = HashMap::new();
+        for item in batch.items() {
+            let BatchItem::Chunk(chunk) = item else { continue };
+            let held = || self.logs.get(&chunk.origin).map_or(0, |log| log.items.len() as u64);
+            let size = sizes.entry(&chunk.origin).or_insert_with(held);
+            let fits = match chunk.placement {
+                Placement::Extends { .. } => chunk.from == *size,
+                Placement::Overlays => chunk.end() <= *size,
+            };
+            if !fits {
+                let (origin, from, end) = (chunk.origin.clone(), chunk.from, chunk.end());
+                return Err(StoreError::OutOfPlace {
+                    origin,
+                    size: *size,
+                    from,
+                    end,
+                });
+            }
+            *size = (*size).max(chunk.end());
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, batch: Batch) -> Result<(), StoreError> {
+        self.check(&batch)?;
+        for item in batch.items() {
+            match item {
+                BatchItem::Chunk(chunk) => self.keep_chunk(chunk),
+                BatchItem::State {
+                    key,
+                    value: Some(value),
+                } => {
+                    self.state.insert(key.clone(), value.clone());
+                }
+                BatchItem::State { key, value: None } => {
+                    self.state.remove(key);
+                }
+                BatchItem::Note { log, bytes } => self.notes.entry(log.clone()).or_default().push(bytes.clone()),
+            }
+        }
+        self.batches += 1;
+        Ok(())
+    }
+
+    fn keep_chunk(&mut self, chunk: &StoredChunk) {
+        let log = self.logs.entry(chunk.origin.clone()).or_default();
+        for (item, index) in chunk.body.items().zip(chunk.from..) {
+            if let Item::Disclosed(view) = &item
+                && let Some(id) = record_id(view)
+            {
+                let places = self.records.entry(id).or_default();
+                places.push(Place {
+                    origin: chunk.origin.clone(),
+                    index,
+                });
+                places.sort();
+                places.dedup();
+            }
+            match log.items.get_mut(usize::try_from(index).unwrap_or(usize::MAX)) {
+                Some(held) => *held = merge(held, &item),
+                None => log.items.push(item),
+            }
+        }
+        for (offset, key) in &chunk.intake_keys {
+            let place = Place {
+                origin: chunk.origin.clone(),
+                index: chunk.from + u64::from(*offset),
+            };
+            self.issued.entry(*key).or_insert(place);
+        }
+        if let Placement::Extends { frontier, checkpoint } = &chunk.placement {
+            let boundary = Boundary {
+                frontier: frontier.clone(),
+                checkpoint: checkpoint.clone(),
+            };
+            log.boundaries.insert(chunk.end(), boundary);
+        }
+        self.bytes += chunk.body.bytes().len() as u64;
+    }
+}
+
+fn stored_len(item: &Item) -> usize {
+    match item {
+        Item::Withheld(_) => 1 + Hash::LEN,
+        Item::Disclosed(view) => 5 + view.len(),
+    }
+}
+
+impl Store for MemoryStore {
+    fn submit(&self, batch: Batch, done: Done) {
+        let result = self.kept().keep(batch);
+        done(result);
+    }
+
+    fn origins(&self) -> Vec<Origin> {
+        self.kept().logs.keys().cloned().collect()
+    }
+
+    fn boundary(&self, origin: &Origin, size: u64) -> Result<Option<Boundary>, StoreError> {
+        let kept = self.kept();
+        let boundaries = kept.logs.get(origin).map(|log| &log.boundaries);
+        Ok(boundaries
+            .and_then(|boundaries| boundaries.range(..=size).next_back())
+            .map(|(_, boundary)| boundary.clone()))
+    }
+
+    fn read(&self, origin: &Origin, from: u64, limit: ReadLimit) -> Result<Option<Stretch>, StoreError> {
+        let kept = self.kept();
+        let Some(log) = kept.logs.get(origin) else {
+            return Ok(None);
+        };
+        let range = |end: u64| log.items.get(from as usize..end as usize).unwrap_or_default();
+        let fits = |end: u64| {
+            let items = range(end);
+            items.len() <= limit.entries_max as usize && items.iter().map(stored_len).sum::<usize>() <= limit.bytes_max
+        };
+        let mut ends = log.boundaries.range(from.saturating_add(1)..);
+        let Some(first) = ends.next() else { return Ok(None) };
+        let (size, end) = ends.take_while(|(size, _)| fits(**size)).last().unwrap_or(first);
+        Ok(Some(Stretch {
+            from,
+            items: range(*size).to_vec(),
+            end: end.clone(),
+        }))
+    }
+
+    fn entry(&self, origin: &Origin, index: u64) -> Result<Option<Item>, StoreError> {
+        let kept = self.kept();
+        Ok(kept
+            .logs
+            .get(origin)
+            .and_then(|log| log.items.get(usize::try_from(index).ok()?))
+            .cloned())
+    }
+
+    fn leaf_hashes(&self, origin: &Origin, range: Range<u64>, each: &mut dyn FnMut(Hash)) -> Result<(), StoreError> {
+        let kept = self.kept();
+        let items = kept.logs.get(origin).map_or(&[][..], |log| &log.items);
+        let Some(items) = items.get(range.start as usize..range.end as usize) else {
+            let size = items.len() as u64;
+            return Err(StoreError::NotHeld {
+                origin: origin.clone(),
+                size,
+                end: range.end,
+            });
+        };
+        items
+            .iter()
+            .filter_map(|item| item_leaf(item.as_item_ref()))
+            .for_each(each);
+        Ok(())
+    }
+
+    fn find(&self, id: &RecordId) -> Result<Vec<Place>, StoreError> {
+        Ok(self.kept().records.get(id.as_bytes()).cloned().unwrap_or_default())
+    }
+
+    fn issued(&self, key: &IntakeKey) -> Result<Option<Place>, StoreError> {
+        Ok(self.kept().issued.get(key).cloned())
+    }
+
+    fn state(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.kept().state.get(key).cloned())
+    }
+
+    fn scan_state(&self, prefix: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
+        let kept = self.kept();
+        let from = kept.state.range(prefix.to_owned()..);
+        let matching = from.take_while(|(key, _)| key.starts_with(prefix));
+        Ok(matching.map(|(key, value)| (key.clone(), value.clone())).collect())
+    }
+
+    fn notes_len(&self, log: &NoteLog) -> Result<u64, StoreError> {
+        Ok(self.kept().notes.get(log).map_or(0, |notes| notes.len() as u64))
+    }
+
+    fn notes(&self, log: &NoteLog, from: u64, max: usize) -> Result<Vec<(u64, Bytes)>, StoreError> {
+        let kept = self.kept();
+        let notes = kept.notes.get(log).into_iter().flatten().zip(0..);
+        let wanted = notes.skip(usize::try_from(from).unwrap_or(usize::MAX)).take(max);
+        Ok(wanted.map(|(note, number)| (number, note.clone())).collect())
+    }
+
+    fn health(&self) -> Health {
+        let kept = self.kept();
+        Health {
+            batches: kept.batches,
+            bytes: kept.bytes,
+            ..Health::default()
+        }
+    }
+}
