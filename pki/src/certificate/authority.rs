@@ -141,6 +141,14 @@ impl AuthorityCertificate {
         self.kind == AuthorityKind::Root || self.permitted.contains(&name)
     }
 
+    /// Whether `root` issued and signed this certificate. Dates and revocation are checked with each path.
+    pub(crate) fn is_issued_by(&self, root: &Self) -> bool {
+        let (Ok(own), Ok(above)) = (read(&self.der), read(&root.der)) else {
+            return false;
+        };
+        self.issuer == root.subject && own.verify_signature(Some(above.public_key())).is_ok()
+    }
+
     /// The DER of the subject name.
     pub(crate) fn subject(&self) -> &[u8] {
         &self.subject
