@@ -1,5 +1,7 @@
 //! icomm-node
 
+pub mod api;
+pub mod cli;
 pub mod config;
 pub mod intake;
 pub mod observe;

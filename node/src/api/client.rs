@@ -1,0 +1,159 @@
+//! A client of the local API, as the command line uses it.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+
+use hyper_util::rt::TokioIo;
+use icomm_proto::v1::node_client::NodeClient;
+use tokio::net::UnixStream;
+use tonic::transport::{Channel, Endpoint, Uri};
+
+use crate::config::Config;
+
+/// How long a client waits for the connection, not for the answers.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A connected client.
+pub type Client = NodeClient<Channel>;
+
+/// Where an API is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// A Unix socket of this machine.
+    Socket(PathBuf),
+    /// `host:port`, mutual TLS.
+    Tls(String),
+}
+
+/// A text that is no address of an API.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no API address: write `unix:/path/icomm.sock` or `host:port`")]
+pub struct InvalidAddress(String);
+
+/// Why there is no connection to the node.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// There is no socket, or nobody listens on it.
+    #[error("no node answers on `{}`", path.display())]
+    NotRunning {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// The socket belongs to another user.
+    #[error("`{}` belongs to another user: only the user who runs the node may talk to it", path.display())]
+    NotAllowed {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// The transport failed otherwise.
+    #[error("can't connect to `{address}`")]
+    Transport {
+        /// Where to.
+        address: Address,
+        /// Why not.
+        #[source]
+        source: tonic::transport::Error,
+    },
+}
+
+/// Connects to the node's API; `config` names the limits, and for TLS this node's identity.
+///
+/// # Errors
+/// Nobody listens there, this user may not, or the handshake failed.
+pub async fn connect(address: &Address, config: &Config) -> Result<Client, ConnectError> {
+    let channel = match address {
+        Address::Socket(path) => connect_socket(path).await?,
+        Address::Tls(_) => return Err(ConnectError::NotRunning { path: PathBuf::new() }),
+    };
+    let bytes_max = config.api.message_bytes_max;
+    Ok(NodeClient::new(channel)
+        .max_decoding_message_size(bytes_max)
+        .max_encoding_message_size(bytes_max))
+}
+
+async fn connect_socket(path: &Path) -> Result<Channel, ConnectError> {
+    // Asked first, because the transport's own error hides why a socket can't be opened.
+    if let Err(error) = UnixStream::connect(path).await {
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                return Err(ConnectError::NotRunning { path: path.to_owned() });
+            }
+            io::ErrorKind::PermissionDenied => return Err(ConnectError::NotAllowed { path: path.to_owned() }),
+            _ => {}
+        }
+    }
+    let socket = path.to_owned();
+    let connector = tower::service_fn(move |_: Uri| {
+        let socket = socket.clone();
+        async move { UnixStream::connect(socket).await.map(TokioIo::new) }
+    });
+    // The name is for HTTP/2's sake only.
+    Endpoint::from_static("http://node.icomm.local")
+        .connect_timeout(CONNECT_TIMEOUT)
+        .connect_with_connector(connector)
+        .await
+        .map_err(|source| ConnectError::Transport {
+            address: Address::Socket(path.to_owned()),
+            source,
+        })
+}
+
+impl FromStr for Address {
+    type Err = InvalidAddress;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || InvalidAddress(text.to_owned());
+        if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
+            return Ok(Self::Socket(path.into()));
+        }
+        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        port.parse::<u16>().map_err(|_| wrong())?;
+        if host.is_empty() || host.contains('/') {
+            Err(wrong())
+        } else {
+            Ok(Self::Tls(text.to_owned()))
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(path) => write!(f, "unix:{}", path.display()),
+            Self::Tls(authority) => f.write_str(authority),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Address;
+
+    #[test]
+    fn addresses_are_sockets_or_host_and_port() {
+        for text in [
+            "unix:/run/icomm.sock",
+            "127.0.0.1:7445",
+            "[::1]:7445",
+            "gw.example:7445",
+        ] {
+            assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
+        }
+        for text in [
+            "",
+            "unix:",
+            "gw.example",
+            "gw.example:",
+            ":7445",
+            "https://gw.example:7445",
+            "gw:70000",
+            "/a/b",
+        ] {
+            assert!(text.parse::<Address>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! `icomm agreement`: the legal bases, as documents that every party signs.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use icomm_pki::MemberId;
+use icomm_policy::agreement::{AgreementId, Day, bilateral, regional};
+use icomm_proto::v1;
+
+use super::{Context, Exit, Failure, files, json::to_json, output::table};
+
+/// Agreements, the legal bases
+#[derive(Debug, Subcommand)]
+#[command(after_help = "\
+From text to exchange:
+  icomm agreement draft ke-ug --between KE UG --from 2026-12-01 --out ke-ug.toml
+                                             a commented text; edit it with your lawyer
+  icomm agreement sign ke-ug.toml --out ke-ug.json       at KE; send the file to UG
+  icomm agreement sign ke-ug.json --out ke-ug-both.json  at UG; send it back
+  icomm agreement accept ke-ug-both.json     at both; from now on it decides
+  icomm agreement explain RECORD UG          what UG would get of a record, and why")]
+pub(super) enum Agreement {
+    Draft(Draft),
+    Sign(Sign),
+    Accept(Accept),
+    Suspend(Suspend),
+    List(List),
+    Show(Show),
+    Explain(Explain),
+}
+
+/// Write a commented text to start from, between two members or for a region
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Needs no running node.
+
+Example:
+  icomm agreement draft ke-ug --between KE UG --from 2026-12-01 --out ke-ug.toml
+  icomm agreement draft esa --region RILO-ESA --members KE UG TZ --from 2026-12-01 --out esa.toml")]
+#[command(group = clap::ArgGroup::new("who").required(true))]
+pub(super) struct Draft {
+    /// The agreement's id: small letters, digits, hyphens
+    id: AgreementId,
+    /// The two members: what each sends the other
+    #[arg(long, value_names = ["MEMBER", "MEMBER"], num_args = 2, group = "who")]
+    between: Vec<MemberId>,
+    /// The region's liaison office: what members send it, and what it may pass on
+    #[arg(long, value_name = "OFFICE", group = "who", requires = "members")]
+    region: Option<MemberId>,
+    /// The region's members
+    #[arg(long, value_name = "MEMBER", num_args = 1.., requires = "region")]
+    members: Vec<MemberId>,
+    /// The first day in force
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    from: Day,
+    /// Where to write it [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// Add this member's signature to a draft, or to what another party has signed
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Nothing is adopted: the signed document is given back, to send to the other parties.
+
+Example:
+  icomm agreement sign ke-ug.toml --out ke-ug.json")]
+pub(super) struct Sign {
+    /// The draft (TOML or JSON) or the partly signed document
+    file: PathBuf,
+    /// Where to write the signed document [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// Hand a document that every party signed to the node: from now on it decides
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Refused: a party's signature missing or wrong, a version that is not newer, another text under the same version.
+
+Example:
+  icomm agreement accept ke-ug-both.json")]
+pub(super) struct Accept {
+    /// The signed document
+    file: PathBuf,
+}
+
+/// Stop an agreement at once, by this side alone
+#[derive(Debug, Args)]
+#[command(after_help = "\
+From the moment this returns, nothing more goes out under it; the other parties are told.
+
+Example:
+  icomm agreement suspend ke-ug-2026 --reason 'court order 12/2026'")]
+pub(super) struct Suspend {
+    /// The agreement's id
+    id: String,
+    /// Why; the other parties read it
+    #[arg(long)]
+    reason: String,
+}
+
+/// Every agreement known here, and which count
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  icomm agreement list")]
+pub(super) struct List {}
+
+/// One agreement: its text and who signed
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  icomm agreement show ke-ug-2026")]
+pub(super) struct Show {
+    /// The agreement's id
+    id: String,
+}
+
+/// What a partner would get of a record, under which grant, or which rule stops it; sends nothing
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  icomm agreement explain 0195e7c2-94a1-7d11-b0c3-5a2a7f6f2b11 UG")]
+pub(super) struct Explain {
+    /// The record's id
+    record: String,
+    /// The partner's member id
+    peer: String,
+}
+
+impl Agreement {
+    pub(super) async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        match self {
+            Self::Draft(draft) => files::write_out(draft.out.as_ref(), draft.text().as_bytes())?,
+            Self::Sign(Sign { file, out }) => {
+                let document = files::read(&file)?.into();
+                let mut client = context.client().await?;
+                let signed = client
+                    .sign_agreement(v1::SignAgreementRequest { document })
+                    .await?
+                    .into_inner();
+                files::write_out(out.as_ref(), &signed.document)?;
+            }
+            Self::Accept(Accept { file }) => {
+                let document = files::read(&file)?.into();
+                let mut client = context.client().await?;
+                let agreement = client
+                    .accept_agreement(v1::AcceptAgreementRequest { document })
+                    .await?
+                    .into_inner();
+                show_state(context, &agreement)?;
+            }
+            Self::Suspend(Suspend { id, reason }) => {
+                let mut client = context.client().await?;
+                let agreement = client
+                    .suspend_agreement(v1::SuspendAgreementRequest { id, reason })
+                    .await?
+                    .into_inner();
+                show_state(context, &agreement)?;
+            }
+            Self::List(List {}) => list(context).await?,
+            Self::Show(Show { id }) => show(context, &id).await?,
+            Self::Explain(Explain { record, peer }) => return explain(context, record, peer).await,
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+impl Draft {
+    fn text(&self) -> String {
+        match (&self.region, self.between.as_slice()) {
+            (Some(office), _) => regional(&self.id, office, &self.members, self.from),
+            (None, [a, b]) => bilateral(&self.id, a, b, self.from),
+            // clap asks for exactly two.
+            (None, _) => String::new(),
+        }
+    }
+}
+
+async fn known(context: &Context) -> Result<Vec<v1::Agreement>, Failure> {
+    let request = v1::ListAgreementsRequest {};
+    Ok(context
+        .client()
+        .await?
+        .list_agreements(request)
+        .await?
+        .into_inner()
+        .agreements)
+}
+
+fn show_state(context: &Context, agreement: &v1::Agreement) -> Result<(), Failure> {
+    context.output.answer(&to_json(agreement)?, || {
+        format!(
+            "`{}` version {} is {}",
+            agreement.id, agreement.version, agreement.state
+        )
+    })
+}
+
+async fn list(context: &Context) -> Result<(), Failure> {
+    let agreements = known(context).await?;
+    if context.output.is_json() {
+        return agreements
+            .iter()
+            .try_for_each(|agreement| context.output.json(&to_json(agreement)?));
+    }
+    if agreements.is_empty() {
+        return context
+            .output
+            .line("no agreement yet: nothing leaves this node without one");
+    }
+    let mut rows = table([
+        "agreement",
+        "version",
+        "parties",
+        "signed by",
+        "state",
+        "from",
+        "until",
+        "title",
+    ]);
+    for agreement in agreements {
+        let v1::Agreement {
+            id,
+            version,
+            parties,
+            signed_by,
+            state,
+            in_force_from,
+            in_force_until,
+            title,
+            document: _,
+        } = agreement;
+        rows.add_row([
+            id,
+            version.to_string(),
+            parties.join(", "),
+            signed_by.join(", "),
+            state,
+            in_force_from,
+            in_force_until,
+            title,
+        ]);
+    }
+    context.output.line(rows)
+}
+
+async fn show(context: &Context, id: &str) -> Result<(), Failure> {
+    let agreement = known(context)
+        .await?
+        .into_iter()
+        .find(|agreement| agreement.id == id)
+        .ok_or_else(|| {
+            Failure::new(format_args!("there is no agreement `{id}` here")).advice("`icomm agreement list` shows all")
+        })?;
+    context.output.answer(&to_json(&agreement)?, || {
+        String::from_utf8_lossy(&agreement.document).into_owned()
+    })
+}
+
+async fn explain(context: &Context, record_id: String, peer: String) -> Result<Exit, Failure> {
+    let request = v1::ExplainRequest { record_id, peer };
+    let explanation = context.client().await?.explain(request).await?.into_inner();
+    context
+        .output
+        .answer(&to_json(&explanation)?, || explanation.text.trim_end().to_owned())?;
+    Ok(Exit::Ok)
+}

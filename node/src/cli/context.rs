@@ -1,0 +1,76 @@
+//! What every command starts from: the node's folder, the output, and the way to the running node.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{exit::Failure, output::Output};
+use crate::{
+    api::client::{Address, Client, connect},
+    config::Config,
+};
+
+/// The environment variable that names the node's folder.
+pub const HOME_VARIABLE: &str = "ICOMM_HOME";
+
+/// The node's folder where nothing else is said.
+const HOME_DEFAULT: &str = "icomm";
+
+/// Options that every command takes.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The node's folder [default: $ICOMM_HOME, or ./icomm]
+    #[arg(long, global = true, value_name = "DIR")]
+    home: Option<PathBuf>,
+    /// Print JSON for programs: one value, or one a line where a command lists or watches
+    #[arg(long, global = true)]
+    json: bool,
+    /// Where the node's API is: `unix:PATH`, or `HOST:PORT` for mutual TLS with this node's own certificate
+    /// [default: the socket that the node's settings name]
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    api: Option<Address>,
+}
+
+/// The options, resolved.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The node's folder.
+    pub home: PathBuf,
+    /// Where answers go.
+    pub output: Output,
+    api: Option<Address>,
+}
+
+impl Context {
+    /// Resolves the options against the environment.
+    pub fn new(global: Global) -> Self {
+        let Global { home, json, api } = global;
+        let home = home
+            .or_else(|| std::env::var_os(HOME_VARIABLE).map(PathBuf::from))
+            .unwrap_or_else(|| PathBuf::from(HOME_DEFAULT));
+        Self {
+            home,
+            output: Output::new(json),
+            api,
+        }
+    }
+
+    /// The node's settings.
+    pub fn config(&self) -> Result<Config, Failure> {
+        Ok(Config::load(&self.home)?)
+    }
+
+    /// A client of the running node.
+    pub async fn client(&self) -> Result<Client, Failure> {
+        let config = match &self.api {
+            // Another node's socket needs nothing from the folder.
+            Some(Address::Socket(_)) => Config::load(&self.home).unwrap_or_default(),
+            _ => self.config()?,
+        };
+        let address = self
+            .api
+            .clone()
+            .unwrap_or_else(|| Address::Socket(config.api.socket.clone()));
+        Ok(connect(&address, &config).await?)
+    }
+}

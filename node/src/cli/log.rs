@@ -1,0 +1,171 @@
+//! `icomm log`: the signed logs that this node holds.
+
+use clap::{Args, Subcommand};
+use comfy_table::{CellAlignment, Table};
+use icomm_proto::v1;
+
+use super::{
+    Context, Exit, Failure,
+    json::to_json,
+    output::{count, table, yes_no},
+};
+
+/// Signed logs
+#[derive(Debug, Subcommand)]
+pub(super) enum Log {
+    List(List),
+    Checkpoint(Checkpoint),
+    Verify(Verify),
+}
+
+/// Which logs are held, and how much of each
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Columns:
+  disclosed       entries held with more than their open section
+  de-nominalised  entries held with the open section only
+  withheld        entries known by their hash only: counted, signed, not readable
+
+Example:
+  icomm log list")]
+pub(super) struct List {}
+
+/// Print a log's latest signed checkpoint, as a C2SP signed note
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The note is what any tlog-checkpoint verifier reads: origin line, size, root hash, signature.
+
+Example:
+  icomm log checkpoint KE/main > ke-main.checkpoint")]
+pub(super) struct Checkpoint {
+    /// The log, MEMBER/NAME
+    #[arg(value_name = "ORIGIN")]
+    origin: String,
+}
+
+/// Read everything held of a log and check it against its owner's signature
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Every entry and every disclosed section is read from disk and hashed again, up to the signed root.
+Exits with 1 when anything is damaged.
+
+Example:
+  icomm log verify KE/main")]
+pub(super) struct Verify {
+    /// The log, MEMBER/NAME; several, or none for every log held
+    #[arg(value_name = "ORIGIN")]
+    origins: Vec<String>,
+}
+
+impl Log {
+    pub(super) async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        match self {
+            Self::List(List {}) => {
+                let logs = held(context).await?;
+                if context.output.is_json() {
+                    for log in &logs {
+                        context.output.json(&to_json(log)?)?;
+                    }
+                } else {
+                    context.output.line(table_of(&logs))?;
+                }
+                Ok(Exit::Ok)
+            }
+            Self::Checkpoint(Checkpoint { origin }) => {
+                let log = held(context)
+                    .await?
+                    .into_iter()
+                    .find(|log| log.origin == origin)
+                    .ok_or_else(|| {
+                        Failure::new(format_args!("this node holds no log `{origin}`"))
+                            .advice("`icomm log list` shows those it holds")
+                    })?;
+                if log.checkpoint.is_empty() {
+                    return Err(Failure::new(format_args!(
+                        "`{origin}` has no checkpoint yet: nothing was issued in it"
+                    )));
+                }
+                context
+                    .output
+                    .answer(&to_json(&log)?, || log.checkpoint.trim_end().to_owned())?;
+                Ok(Exit::Ok)
+            }
+            Self::Verify(Verify { origins }) => verify(context, origins).await,
+        }
+    }
+}
+
+async fn held(context: &Context) -> Result<Vec<v1::LogStatus>, Failure> {
+    Ok(context
+        .client()
+        .await?
+        .status(v1::StatusRequest {})
+        .await?
+        .into_inner()
+        .logs)
+}
+
+async fn verify(context: &Context, mut origins: Vec<String>) -> Result<Exit, Failure> {
+    if origins.is_empty() {
+        origins = held(context).await?.into_iter().map(|log| log.origin).collect();
+    }
+    let mut client = context.client().await?;
+    let mut exit = Exit::Ok;
+    for origin in origins {
+        let log = client.verify_log(v1::VerifyLogRequest { origin }).await?.into_inner();
+        if !log.verified {
+            exit = Exit::Failed;
+        }
+        context.output.answer(&to_json(&log)?, || {
+            let finding = if log.verified { "verified" } else { "NOT VERIFIED" };
+            let root = data_encoding::BASE64.encode(&log.root);
+            format!("{}: {} entries, root {root}: {finding}", log.origin, count(log.entries))
+        })?;
+    }
+    Ok(exit)
+}
+
+/// Logs as a table; also part of `icomm status`.
+pub(super) fn table_of(logs: &[v1::LogStatus]) -> Table {
+    let heads = [
+        "log",
+        "entries",
+        "disclosed",
+        "de-nominalised",
+        "withheld",
+        "verified",
+        "under",
+    ];
+    let mut rows = table(heads);
+    for log in logs {
+        let v1::LogStatus {
+            origin,
+            own,
+            entries,
+            disclosed,
+            denominalised,
+            withheld,
+            verified,
+            ..
+        } = log;
+        rows.add_row([
+            if *own {
+                format!("{origin} (own)")
+            } else {
+                origin.clone()
+            },
+            count(*entries),
+            count(*disclosed),
+            count(*denominalised),
+            count(*withheld),
+            yes_no(*verified).to_owned(),
+            log.agreements.join(", "),
+        ]);
+    }
+    for number in 1..=4 {
+        if let Some(column) = rows.column_mut(number) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    rows
+}

@@ -1,0 +1,108 @@
+//! Where answers go: standard output, as tables and lines for a person or as JSON for a program.
+//!
+//! With `--json` a command prints one JSON value, or one a line where it lists or watches; nothing else goes to standard
+//! output. A reader that hangs up (`icomm record list | head`) ends the command quietly.
+
+use std::{
+    fmt,
+    io::{self, Write},
+};
+
+use comfy_table::{ContentArrangement, Table, presets::UTF8_HORIZONTAL_ONLY};
+use serde_json::Value;
+
+use super::exit::{Exit, Failure};
+
+/// Prints a command's answers.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    json: bool,
+}
+
+impl Output {
+    /// For a person, or for a program.
+    pub fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Whether a program reads.
+    pub fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// One line.
+    pub fn line(self, line: impl fmt::Display) -> Result<(), Failure> {
+        write_line(&line)
+    }
+
+    /// One JSON value on one line.
+    pub fn json(self, value: &Value) -> Result<(), Failure> {
+        write_line(value)
+    }
+
+    /// The answer in the form that was asked for; `person` is only built when a person reads.
+    pub fn answer<T: fmt::Display>(self, value: &Value, person: impl FnOnce() -> T) -> Result<(), Failure> {
+        if self.json {
+            self.json(value)
+        } else {
+            self.line(person())
+        }
+    }
+}
+
+/// A table as all commands show it, with these column heads.
+pub(super) fn table<const N: usize>(heads: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(UTF8_HORIZONTAL_ONLY)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(heads);
+    table
+}
+
+/// `yes` or `no`, for a table's cell.
+pub(super) fn yes_no(yes: bool) -> &'static str {
+    if yes { "yes" } else { "no" }
+}
+
+/// A count with thousands set apart: `44,229`.
+pub(super) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn write_line(line: &dyn fmt::Display) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}")
+        .and_then(|()| out.flush())
+        .map_err(|error| match error.kind() {
+            // Nobody reads any more: nothing went wrong.
+            io::ErrorKind::BrokenPipe => Failure::new("the reader of standard output hung up").exit(Exit::Ok),
+            _ => Failure::new(format_args!("can't write to standard output: {error}")),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::count;
+
+    #[test]
+    fn counts_are_grouped_by_thousands() {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (311_038, "311,038"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(count(number), text);
+        }
+    }
+}
