@@ -14,6 +14,20 @@
 //! What is promised: every row of the file is counted exactly once, a bad row is named with line, column, value and
 //! reason and never stops the next one, and importing the same file again issues nothing twice ([`IntakeKey`]).
 
+pub mod driver;
+mod key;
+pub mod mapping;
+mod progress;
+mod report;
 pub mod rows;
+mod sink;
+mod summary;
 
-pub use rows::{FileError, Format, ReadOptions, Source};
+pub use driver::{Cause, ImportError, Plan, import};
+pub use key::{IntakeKey, Keys};
+pub use mapping::{InvalidMapping, Mapping, Owner};
+pub use progress::{Bar, Progress, Unwatched};
+pub use report::{Detail, Report};
+pub use rows::{Fault, FaultKind, FileError, Format, ReadOptions, Source};
+pub use sink::{DryRun, Outcome, RecordFault, Sink, Submission};
+pub use summary::{Counters, Summary};

@@ -80,4 +80,7 @@ impl Row {
 }
 
 #[cfg(test)]
+pub(crate) use tests::workbook as test_workbook;
+
+#[cfg(test)]
 mod tests;

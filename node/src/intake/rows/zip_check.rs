@@ -128,7 +128,7 @@ impl Markup {
                     detail: format!("a text or tag is longer than {ROW_BYTES_MAX} bytes"),
                 });
             }
-            if sheet && self.since_cell > 64 * ROW_BYTES_MAX {
+            if sheet && self.since_cell > 8 * ROW_BYTES_MAX {
                 return Err(FileError::Bomb {
                     detail: "a cell is larger than any cell can be".to_owned(),
                 });

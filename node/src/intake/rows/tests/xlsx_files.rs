@@ -210,7 +210,7 @@ fn xml_that_would_cost_memory_is_refused_unread() {
         read(announced, ReadOptions::default()),
         Err(FileError::Bomb { .. })
     ));
-    let runs = "<r><t>xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx</t></r>".repeat(1_000_000);
+    let runs = "<r><t>xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx</t></r>".repeat(120_000);
     let rich = workbook(&format!(
         r#"{HEADER}<row r="2"><c r="A2" t="inlineStr"><is>{runs}</is></c></row>"#
     ));

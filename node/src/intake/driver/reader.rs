@@ -1,0 +1,167 @@
+//! The reading half of an import: runs on a thread of its own, since files block.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use tokio::sync::mpsc::Sender;
+use tokio_util::sync::CancellationToken;
+
+use super::{Cause, Plan};
+use crate::intake::key::Keys;
+use crate::intake::mapping::{Owner, Trail};
+use crate::intake::rows::{Fault, FileError, Format, Header, Reading, Source};
+use crate::intake::sink::Submission;
+
+/// Rows in the order of the file; drafts in the order of the items that have one.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) items: Vec<Item>,
+    pub(super) drafts: Vec<Submission>,
+}
+
+pub(super) struct Item {
+    pub(super) line: u64,
+    pub(super) what: Line,
+}
+
+pub(super) enum Line {
+    Submitted(Trail),
+    /// `attributed`: it is known to be the importer's row.
+    Faulty {
+        faults: Vec<Fault>,
+        attributed: bool,
+    },
+    Elsewhere,
+    Foreign,
+}
+
+/// How reading ended, if it ended well.
+pub(super) struct End {
+    pub(super) unused_columns: Vec<String>,
+    pub(super) stopped: bool,
+}
+
+pub(super) enum ReadError {
+    File(FileError),
+    Columns { missing: Vec<String>, have: Vec<String> },
+}
+
+impl ReadError {
+    pub(super) fn into_cause<E: std::error::Error>(self, mapping: &str) -> Cause<E> {
+        match self {
+            Self::File(error) => Cause::File(error),
+            Self::Columns { missing, have } => Cause::Columns {
+                mapping: mapping.to_owned(),
+                missing,
+                have,
+            },
+        }
+    }
+}
+
+pub(super) fn read(
+    source: Source,
+    plan: &Plan,
+    stop: &CancellationToken,
+    batches: &Sender<Batch>,
+) -> Result<End, ReadError> {
+    // JSON Lines name their columns anew in each line; a missing one is that row's fault.
+    let one_header = source.format() != Format::JsonLines;
+    let mut keys = Keys::default();
+    let mut batch = Batch::default();
+    let mut header: Option<Arc<Header>> = None;
+    let mut end = End {
+        unused_columns: Vec::new(),
+        stopped: false,
+    };
+    let mut unfit = None;
+    let read = source.read(&mut |reading| {
+        if stop.is_cancelled() {
+            end.stopped = true;
+            return ControlFlow::Break(());
+        }
+        if let Ok(row) = &reading {
+            let known = header.as_ref().is_some_and(|header| Arc::ptr_eq(header, row.header()));
+            if !known {
+                let fit = plan.mapping.fit(row.header());
+                if one_header && !fit.missing.is_empty() {
+                    let have = row.header().names().map(|name| format!("`{name}`")).collect();
+                    let missing = fit.missing.iter().map(|name| format!("`{name}`")).collect();
+                    unfit = Some(ReadError::Columns { missing, have });
+                    return ControlFlow::Break(());
+                }
+                note_unused(&mut end.unused_columns, fit.unused);
+                header = Some(Arc::clone(row.header()));
+            }
+        }
+        take(reading, plan, &mut keys, &mut batch);
+        if batch.items.len() >= plan.batch_rows.max(1) && batches.blocking_send(std::mem::take(&mut batch)).is_err() {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    });
+    // What was read before a file breaks off is good.
+    if !batch.items.is_empty() {
+        let _ = batches.blocking_send(batch);
+    }
+    match (unfit, read) {
+        (Some(error), _) => Err(error),
+        (None, Err(error)) => Err(ReadError::File(error)),
+        (None, Ok(())) => Ok(end),
+    }
+}
+
+/// Sorts a row into the batch.
+fn take(reading: Reading, plan: &Plan, keys: &mut Keys, batch: &mut Batch) {
+    let row = match reading {
+        Ok(row) => row,
+        Err(broken) => {
+            let what = Line::Faulty {
+                faults: broken.faults,
+                attributed: false,
+            };
+            return batch.items.push(Item {
+                line: broken.line,
+                what,
+            });
+        }
+    };
+    // Every readable row counts as a copy of its like, whoever's it is and whether it is good.
+    let key = keys.next(&plan.mapping, &row);
+    let what = match plan.mapping.owner(&row) {
+        Err(fault) => Line::Faulty {
+            faults: vec![fault],
+            attributed: false,
+        },
+        Ok(Owner::Member(owner)) if owner != plan.member => {
+            if plan.others.contains(&owner) {
+                Line::Elsewhere
+            } else {
+                Line::Foreign
+            }
+        }
+        Ok(Owner::Member(_) | Owner::Importer) => match plan.mapping.draft(&row) {
+            Err(faults) => Line::Faulty {
+                faults,
+                attributed: true,
+            },
+            Ok(mapped) => {
+                batch.drafts.push(Submission {
+                    key,
+                    draft: mapped.draft,
+                });
+                Line::Submitted(mapped.trail)
+            }
+        },
+    };
+    batch.items.push(Item { line: row.line(), what });
+}
+
+fn note_unused(all: &mut Vec<String>, more: Vec<String>) {
+    const UNUSED_MAX: usize = 64;
+    for name in more {
+        if all.len() < UNUSED_MAX && !all.contains(&name) {
+            all.push(name);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What makes a row the same row when its file is imported again.
+//!
+//! The key of a row is a hash of what it says and of how many equal rows stood before it in the file. So importing a file
+//! again, or a longer version of it, issues nothing twice, while equal rows of one file remain separate cases (the real
+//! sample has many). The other side of it: equal cases must not be spread over several files, or the second file's are
+//! taken for the first's; a mapping whose files carry a reference column doesn't have the question.
+//!
+//! ```text
+//! row  = SHA-256("icomm/v1 intake row\0" ‖ for each key column that isn't blank, by name: len u32 ‖ name ‖ len u32 ‖ text)
+//! key  = SHA-256("icomm/v1 intake key\0" ‖ row ‖ k u32) [..16]          k: equal rows before this one; numbers big-endian
+//! ```
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use sha2::{Digest, Sha256};
+
+use super::mapping::{KeyColumns, Mapping};
+use super::rows::Row;
+
+/// Names one case of one file, whenever that is imported.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IntakeKey([u8; 16]);
+
+impl IntakeKey {
+    /// The 16 bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl From<[u8; 16]> for IntakeKey {
+    fn from(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for IntakeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "IntakeKey({})", data_encoding::HEXLOWER.encode(&self.0))
+    }
+}
+
+/// Gives out keys in the order of a file's rows.
+///
+/// It remembers eight bytes of each different row's hash: about 16 bytes of memory a row, 16 MB for a million. Two
+/// different rows that share them (one chance in a million with five million rows) merely count each other as copies,
+/// which is harmless as long as their order stays.
+#[derive(Debug, Default)]
+pub struct Keys {
+    once: HashSet<u64, BuildHasherDefault<AlreadyHashed>>,
+    again: HashMap<u64, u32, BuildHasherDefault<AlreadyHashed>>,
+}
+
+impl Keys {
+    /// The key of the file's next row.
+    pub fn next(&mut self, mapping: &Mapping, row: &Row) -> IntakeKey {
+        let content = content(mapping, row);
+        let copies = self.count(&content);
+        let mut hash = Sha256::new();
+        hash.update(b"icomm/v1 intake key\0");
+        hash.update(content);
+        hash.update(copies.to_be_bytes());
+        let whole: [u8; 32] = hash.finalize().into();
+        let mut key = [0; 16];
+        key.iter_mut().zip(whole).for_each(|(to, from)| *to = from);
+        IntakeKey(key)
+    }
+
+    /// How many rows of this content came before.
+    fn count(&mut self, content: &[u8; 32]) -> u32 {
+        let short = content
+            .iter()
+            .take(8)
+            .fold(0u64, |short, byte| short << 8 | u64::from(*byte));
+        if self.once.insert(short) {
+            return 0;
+        }
+        let count = self.again.entry(short).or_insert(0);
+        *count = count.saturating_add(1);
+        *count
+    }
+}
+
+fn content(mapping: &Mapping, row: &Row) -> [u8; 32] {
+    let mut cells: Vec<(String, String)> = row
+        .cells()
+        .filter(|(_, text)| !text.trim().is_empty())
+        .map(|(column, text)| (column.to_lowercase(), text))
+        .filter(|(column, _)| match mapping.key_columns() {
+            KeyColumns::Only(columns) => columns.contains(column),
+            KeyColumns::AllBut(columns) => !columns.contains(column),
+        })
+        .map(|(column, text)| {
+            let text = mapping.canonical(&column, text.trim());
+            (column, text)
+        })
+        .collect();
+    // By name, so that moved columns change nothing; blank cells are left out, so that an added empty column doesn't.
+    cells.sort_unstable();
+    let mut hash = Sha256::new();
+    hash.update(b"icomm/v1 intake row\0");
+    for (column, text) in &cells {
+        for part in [column, text] {
+            // Rows are at most a mebibyte long.
+            hash.update(u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
+            hash.update(part);
+        }
+    }
+    hash.finalize().into()
+}
+
+/// The bytes are of a cryptographic hash already.
+#[derive(Debug, Default)]
+struct AlreadyHashed(u64);
+
+impl Hasher for AlreadyHashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+}

@@ -1,0 +1,113 @@
+//! Where drafts go, and what comes back for each.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::{Mutex, PoisonError};
+
+use icomm_proto::v1;
+
+use super::IntakeKey;
+
+/// One row's draft on its way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Submission {
+    /// The same key is issued once, whenever and however often it is submitted.
+    pub key: IntakeKey,
+    /// Not yet validated.
+    pub draft: v1::Draft,
+}
+
+/// What became of one submission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is a record now, durably.
+    Issued {
+        /// The record's id.
+        record: String,
+    },
+    /// It was issued before under the same key.
+    Duplicate {
+        /// The record's id, where the sink knows it.
+        record: String,
+    },
+    /// It would be issued (dry run).
+    Valid,
+    /// It is not a valid record.
+    Rejected(Vec<RecordFault>),
+}
+
+/// One thing that validation finds wrong with a draft.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordFault {
+    /// The record's field: `goods[0].unit`.
+    pub field: String,
+    /// What it holds.
+    pub value: String,
+    /// Why that can't be.
+    pub reason: String,
+    /// The code list and its version that decide, or empty.
+    pub list: String,
+}
+
+/// Takes batches of drafts. Several batches may be under way at once.
+pub trait Sink: Sync {
+    /// A batch could not be taken at all; what is wrong with single drafts is an [`Outcome`].
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// Takes a batch and answers with one outcome for each of it, in order.
+    fn submit(&self, batch: Vec<Submission>) -> impl Future<Output = Result<Vec<Outcome>, Self::Error>> + Send;
+}
+
+/// Validates drafts and keeps nothing but their keys: a dry run within one process, and the tests' stand-in for a node.
+pub struct DryRun<V> {
+    validate: V,
+    keys: Mutex<HashMap<IntakeKey, ()>>,
+    issue: bool,
+}
+
+impl<V: Fn(v1::Draft) -> Vec<RecordFault> + Sync> DryRun<V> {
+    /// A dry run by this validation: every good draft is [`Outcome::Valid`].
+    pub fn new(validate: V) -> Self {
+        Self {
+            validate,
+            keys: Mutex::default(),
+            issue: false,
+        }
+    }
+
+    /// One that answers as a node would, with [`Outcome::Issued`] the first time and [`Outcome::Duplicate`] from then on.
+    #[cfg(test)]
+    pub(crate) fn issuing(validate: V) -> Self {
+        Self {
+            validate,
+            keys: Mutex::default(),
+            issue: true,
+        }
+    }
+}
+
+impl<V: Fn(v1::Draft) -> Vec<RecordFault> + Sync> Sink for DryRun<V> {
+    type Error = Infallible;
+
+    async fn submit(&self, batch: Vec<Submission>) -> Result<Vec<Outcome>, Infallible> {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcomes = batch.into_iter().map(|Submission { key, draft }| {
+            if keys.contains_key(&key) {
+                return Outcome::Duplicate { record: String::new() };
+            }
+            let faults = (self.validate)(draft);
+            if !faults.is_empty() {
+                return Outcome::Rejected(faults);
+            }
+            keys.insert(key, ());
+            if self.issue {
+                Outcome::Issued {
+                    record: format!("{key:?}"),
+                }
+            } else {
+                Outcome::Valid
+            }
+        });
+        Ok(outcomes.collect())
+    }
+}
