@@ -4,6 +4,5 @@ pub mod api;
 pub mod cli;
 pub mod config;
 pub mod intake;
-pub mod link;
 pub mod observe;
 pub mod store;
