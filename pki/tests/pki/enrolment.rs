@@ -1,5 +1,4 @@
 //! From keys to certificates and back from files, and the requests and answers that must be refused.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test")]
 
 use icomm_pki::*;
 use time::{Duration, OffsetDateTime, macros::datetime};
