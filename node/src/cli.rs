@@ -13,10 +13,12 @@ mod context;
 mod doctor;
 mod exit;
 mod files;
+mod init;
 mod json;
 mod link;
 mod log;
 mod output;
+mod pki;
 mod record;
 mod status;
 
@@ -26,9 +28,10 @@ pub use output::Output;
 
 const FIRST_STEPS: &str = "\
 A node's life, in order:
-  icomm init --member KE --node gw1      keys and a certificate request, in ./icomm
-  (send ./icomm/identity/request.pem to your authority; no key travels)
-  icomm pki install ANSWER BUNDLE        the authority's answer
+  icomm init --member KE --node gw1 --trust-domain demo.icomm.example
+                                         keys and a certificate request, in ./icomm
+  (send ./icomm/identity/request.pem to your authority; no key travels: `icomm pki --help`)
+  icomm pki install ke.pem bundle.json   the authority's answer
   icomm doctor                           is everything in place?
   icomm run                              the node; all else talks to it
   icomm agreement accept FILE            a legal basis, signed by all parties
@@ -49,9 +52,13 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::Init),
     Status(status::Status),
     Doctor(doctor::Doctor),
-    /// Records: import, submit, get, list, watch.
+    /// Identity: authorities, enrolment, trust bundle.
+    #[command(subcommand)]
+    Pki(pki::Pki),
+    /// Records: import, submit, get, list, watch, mapping.
     #[command(subcommand)]
     Record(record::Record),
     /// Agreements, the legal bases: draft, sign, accept, suspend, list, show, explain.
@@ -87,6 +94,8 @@ fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match command {
+            Command::Init(command) => command.run(context),
+            Command::Pki(command) => command.run(context).await,
             Command::Status(command) => command.run(context).await,
             Command::Doctor(command) => command.run(context).await,
             Command::Record(command) => command.run(context).await,

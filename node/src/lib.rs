@@ -4,5 +4,6 @@ pub mod api;
 pub mod cli;
 pub mod config;
 pub mod intake;
+pub mod link;
 pub mod observe;
 pub mod store;

@@ -107,7 +107,7 @@ pub enum InvalidPeer {
         node: NodeName,
     },
     /// Certificate and directory name different libp2p identities for the node.
-    #[error("the certificate of `{member}` node `{node}` names `{certificate}`, the directory another libp2p identity")]
+    #[error("`{member}` node `{node}` is `{directory}` by the directory, its certificate says `{certificate}`")]
     PeerId {
         /// Whose.
         member: MemberId,
@@ -115,16 +115,16 @@ pub enum InvalidPeer {
         node: NodeName,
         /// The certificate's libp2p identity.
         certificate: PeerId,
+        /// The directory's.
+        directory: PeerId,
     },
     /// The libp2p connection is to another peer than the certificate names.
-    #[error("the connection is to `{connection}`, the certificate is that of `{member}` node `{node}`")]
+    #[error("the connection is to `{connection}`, the certificate names `{certificate}`")]
     OtherConnection {
         /// Who holds the connection.
         connection: PeerId,
-        /// Whose certificate was shown.
-        member: MemberId,
-        /// Which node's.
-        node: NodeName,
+        /// Who is certified.
+        certificate: PeerId,
     },
     /// The server is another node than the one that was dialled.
     #[error("`{dialled}` was dialled, `{answered}` answered")]
@@ -186,10 +186,12 @@ pub fn authenticate(
         return Err(InvalidPeer::UnknownNode { member, node: name });
     };
     if listed.peer_id != node.peer_id() {
+        let (certificate, directory) = (node.peer_id(), listed.peer_id);
         return Err(InvalidPeer::PeerId {
             member,
             node: name,
-            certificate: node.peer_id(),
+            certificate,
+            directory,
         });
     }
     Ok(PeerIdentity {
@@ -212,11 +214,10 @@ pub fn authenticate_libp2p(
 ) -> Result<PeerIdentity, InvalidPeer> {
     let identity = authenticate(chain, bundle, now)?;
     if identity.peer_id != *connection {
-        let PeerIdentity { member, node, .. } = identity;
+        let (connection, certificate) = (*connection, identity.peer_id);
         return Err(InvalidPeer::OtherConnection {
-            connection: *connection,
-            member,
-            node,
+            connection,
+            certificate,
         });
     }
     Ok(identity)

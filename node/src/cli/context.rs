@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use time::OffsetDateTime;
 
 use super::{exit::Failure, output::Output};
 use crate::{
@@ -55,6 +56,11 @@ impl Context {
         }
     }
 
+    /// What time it is: certificates and bundles are made and checked by it.
+    pub fn now(&self) -> OffsetDateTime {
+        OffsetDateTime::now_utc()
+    }
+
     /// The node's settings.
     pub fn config(&self) -> Result<Config, Failure> {
         Ok(Config::load(&self.home)?)
@@ -72,5 +78,17 @@ impl Context {
             .clone()
             .unwrap_or_else(|| Address::Socket(config.api.socket.clone()));
         Ok(connect(&address, &config).await?)
+    }
+}
+
+#[cfg(test)]
+impl Context {
+    /// For a node in this folder, with JSON answers.
+    pub(super) fn for_test(home: &std::path::Path) -> Self {
+        Self {
+            home: home.to_owned(),
+            output: Output::new(true),
+            api: None,
+        }
     }
 }

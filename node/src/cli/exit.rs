@@ -120,6 +120,14 @@ plain!(
     crate::config::ConfigError,
     crate::observe::ObserveError,
     super::json::InvalidJson,
+    toml::ser::Error,
+    icomm_pki::BundleError,
+    icomm_pki::InvalidAuthorityRequest,
+    icomm_pki::InvalidKey,
+    icomm_pki::InvalidName,
+    icomm_pki::InvalidRequest,
+    icomm_pki::InvalidValidity,
+    icomm_pki::IssueError,
 );
 
 impl From<ConnectError> for Failure {

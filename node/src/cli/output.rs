@@ -8,10 +8,14 @@ use std::{
     io::{self, Write},
 };
 
-use comfy_table::{ContentArrangement, Table, presets::UTF8_HORIZONTAL_ONLY};
+use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
 use serde_json::Value;
+use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
 use super::exit::{Exit, Failure};
+
+/// Heads, a rule below them, rows without lines.
+const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// Prints a command's answers.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +58,7 @@ impl Output {
 pub(super) fn table<const N: usize>(heads: [&str; N]) -> Table {
     let mut table = Table::new();
     table
-        .load_style(UTF8_HORIZONTAL_ONLY)
+        .load_style(STYLE)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(heads);
     table
@@ -76,6 +80,13 @@ pub(super) fn count(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// A moment as all commands show it: RFC 3339, UTC, whole seconds.
+pub(super) fn moment(moment: OffsetDateTime) -> String {
+    let moment = moment.to_offset(UtcOffset::UTC);
+    let moment = moment.replace_nanosecond(0).unwrap_or(moment);
+    moment.format(&Rfc3339).unwrap_or_else(|_| moment.to_string())
 }
 
 fn write_line(line: &dyn fmt::Display) -> Result<(), Failure> {

@@ -183,8 +183,9 @@ mod base64_lists {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(de: D) -> Result<Vec<RevocationList>, D::Error> {
         let texts = Vec::<Cow<'_, str>>::deserialize(de)?;
-        let list =
-            |text: &Cow<'_, str>| RevocationList::parse(from_base64::<D>(text)?.into()).map_err(D::Error::custom);
+        let list = |text: &Cow<'_, str>| {
+            RevocationList::parse(from_base64::<D>(text)?.into()).map_err(|error| D::Error::custom(error))
+        };
         texts.iter().map(list).collect()
     }
 }

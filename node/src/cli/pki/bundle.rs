@@ -1,0 +1,155 @@
+//! `icomm pki bundle`: what the whole network must believe about who is who, signed by the root member.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use clap::Args;
+use icomm_pki::{
+    AuthorityCertificate, CertificateDer, Listing, MemberId, MemberKey, NodeEntry, Revocation, TrustBundle,
+};
+use serde_json::json;
+use time::Duration;
+
+use super::folder::{Folder, Issued, Public, in_file};
+use crate::cli::{Context, Exit, Failure, files, output::moment};
+
+/// At the root: publish the next trust bundle
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Says who is a member in which role, with which key, nodes, addresses and regions, and what is revoked. Its version is one
+above the last; nodes refuse to go back, and refuse everybody once it has expired. Signed with the member key of the
+global member's node, so name its folder with `--home`.
+
+Example:
+  icomm pki bundle --authority root-ca --home wco --include esa-public --out bundle.json")]
+pub(in crate::cli) struct Bundle {
+    /// The root's folder
+    #[arg(long, value_name = "DIR")]
+    authority: PathBuf,
+    /// A regional authority's `public` folder; may be said several times
+    #[arg(long, value_name = "DIR")]
+    include: Vec<PathBuf>,
+    /// How long it counts; publish the next one well before
+    #[arg(long, default_value_t = 30)]
+    days: u16,
+    /// Where to write it [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+impl Bundle {
+    pub(in crate::cli) fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let Self {
+            authority,
+            include,
+            days,
+            out,
+        } = self;
+        let folder = Folder::at(&authority);
+        let root = folder.authority()?;
+        let key = MemberKey::from_pkcs8_pem(&files::read_text(&context.config()?.identity.member_key)?)?;
+
+        let last = folder.public().bundle_file();
+        let version = if last.exists() {
+            let previous = TrustBundle::from_signed(&files::read(&last)?).map_err(|error| in_file(&last, &error))?;
+            previous.version.saturating_add(1)
+        } else {
+            1
+        };
+        let now = context.now();
+        let certificate = root.root_certificate();
+        let (domain, der) = (certificate.trust_domain().clone(), certificate.der().clone());
+        let mut bundle = TrustBundle::new(
+            version,
+            domain,
+            der,
+            now,
+            now.saturating_add(Duration::days(days.into())),
+        );
+
+        let mut sources = vec![folder.public()];
+        for path in &include {
+            sources.push(Public::open(path)?);
+        }
+        fill(&mut bundle, &sources)?;
+        let signer = signer(&bundle, &key)?;
+        let signed = bundle.sign(&signer, &key)?;
+        files::replace(&last, &signed, 0o644)?;
+        files::write_out(out.as_ref(), &signed)?;
+        let told = format!(
+            "bundle {version}: {} members, signed by {signer}, expires {}",
+            bundle.members.len(),
+            moment(bundle.expires)
+        );
+        if context.output.is_json() && out.is_some() {
+            context
+                .output
+                .json(&json!({ "version": version, "members": bundle.members.len() }))?;
+        } else {
+            eprintln!("{told}");
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+/// The directory, intermediates and revocation lists, from every authority's public part.
+fn fill(bundle: &mut TrustBundle, sources: &[Public]) -> Result<(), Failure> {
+    let mut members: BTreeMap<MemberId, Listing> = BTreeMap::new();
+    let mut intermediates: Vec<CertificateDer<'static>> = Vec::new();
+    for source in sources {
+        let revoked = source.revoked()?;
+        // The oldest first: of one node's certificates the latest stays.
+        for issued in source.all_issued()? {
+            let enrolment = &issued.enrolment;
+            if let Some(der) = enrolment.intermediate_certificate().map(AuthorityCertificate::der)
+                && !intermediates.contains(der)
+            {
+                intermediates.push(der.clone());
+            }
+            let counts = |serial| {
+                !revoked
+                    .revoked()
+                    .iter()
+                    .any(|Revocation { serial: gone, .. }| gone == serial)
+            };
+            if counts(enrolment.member_certificate().serial()) && counts(enrolment.node_certificate().serial()) {
+                list(&mut members, issued)?;
+            }
+        }
+        bundle.revocation_lists.push(revoked);
+    }
+    bundle.members = members.into_values().collect();
+    bundle.intermediates = intermediates;
+    Ok(())
+}
+
+fn list(members: &mut BTreeMap<MemberId, Listing>, issued: Issued) -> Result<(), Failure> {
+    let Issued { enrolment, listing } = issued;
+    let new = Listing::new(&enrolment, listing.regions, listing.addresses);
+    let Some(known) = members.get_mut(enrolment.member()) else {
+        members.insert(enrolment.member().clone(), new);
+        return Ok(());
+    };
+    let mut nodes: Vec<NodeEntry> = std::mem::take(&mut known.nodes);
+    nodes.retain(|node| node.name != *enrolment.node_name());
+    nodes.extend(new.nodes);
+    *known = Listing { nodes, ..new };
+    Ok(())
+}
+
+/// The member of the bundle whose key this is.
+fn signer(bundle: &TrustBundle, key: &MemberKey) -> Result<MemberId, Failure> {
+    let is_ours = |listing: &&Listing| {
+        icomm_pki::MemberCertificate::parse(listing.certificate.clone())
+            .is_ok_and(|certificate| certificate.key() == key.public())
+    };
+    bundle
+        .members
+        .iter()
+        .find(is_ours)
+        .map(|listing| listing.id.clone())
+        .ok_or_else(|| {
+            Failure::new("the member key of this node's folder belongs to no member of the bundle").advice(
+                "name the folder of the global member's node with `--home`, and certify it with `icomm pki issue`",
+            )
+        })
+}

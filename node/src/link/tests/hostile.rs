@@ -1,0 +1,217 @@
+//! Callers that connect and then do nothing, or half of something: each is closed within the limit.
+
+use std::{sync::Arc, time::Duration};
+
+use icomm_pki::{NodeCredentials, VerifiedBundle};
+use rustls_pki_types::ServerName;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::Instant,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use super::{
+    node::{Node, SOON, TLS, config, counted, environment, linked},
+    world::World,
+};
+use crate::link::{Address, CloseReason, Limits, LinkLost, gate::Gate, registry::Registry, trust::Trust};
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// A SETTINGS frame without settings.
+const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+
+/// A caller's own gate, as a member of the network.
+pub(super) fn gate(credentials: &Arc<NodeCredentials>, bundle: &Arc<VerifiedBundle>) -> Arc<Gate> {
+    let trust = Trust::new(Arc::clone(credentials), Arc::clone(bundle), environment()).unwrap();
+    Arc::new(Gate::new(
+        Arc::new(trust),
+        Registry::new(credentials.peer_id(), 100),
+        Limits::default(),
+    ))
+}
+
+#[expect(clippy::disallowed_methods, reason = "an attacker makes its own connections")]
+async fn tcp(address: &Address) -> TcpStream {
+    let Address::Tls(address) = address else {
+        panic!("not TLS: {address}")
+    };
+    TcpStream::connect((address.host(), address.port())).await.unwrap()
+}
+
+/// A raw TLS connection with the certificate of a member.
+pub(super) async fn raw(gate: &Gate, to: &Node, node: &NodeCredentials) -> TlsStream<TcpStream> {
+    let name = gate
+        .trust()
+        .bundle()
+        .trust_domain()
+        .node_dns(node.member(), node.node_name());
+    let connector = TlsConnector::from(gate.trust().client_config());
+    connector
+        .connect(ServerName::try_from(name).unwrap(), tcp(&to.addresses()[0]).await)
+        .await
+        .unwrap()
+}
+
+/// Calls with a certificate that the server doesn't trust, whatever the server shows; the bytes it answers.
+pub(super) async fn call_with(
+    credentials: &Arc<NodeCredentials>,
+    world: &mut World,
+    to: &Address,
+) -> std::io::Result<usize> {
+    let config = world.credulous_client(credentials);
+    let name = ServerName::try_from("anybody.example").unwrap();
+    let mut tls = TlsConnector::from(config).connect(name, tcp(to).await).await?;
+    tls.write_all(PREFACE).await?;
+    tls.write_all(SETTINGS).await?;
+    // A refusal comes as an alert on the first read.
+    let mut buf = [0; 64];
+    tls.read(&mut buf).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_callers_are_closed_in_time() {
+    let mut world = World::new();
+    let (ke, ug, tz) = (world.enrol("KE"), world.enrol("UG"), world.enrol("TZ"));
+    let bundle = world.bundle();
+    let mut short = config(&[TLS]);
+    short.limits.handshake_ms_max = 1_000;
+    short.limits.opening_ms_max = 1_500;
+    short.limits.member_connections_max = 100;
+    let mut a = Node::start(&ke, &bundle, short).await;
+    let caller = gate(&ug, &bundle);
+
+    let start = Instant::now();
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        // Silent TCP.
+        let mut silent = tcp(&a.addresses()[0]).await;
+        callers.spawn(async move { ("silent TCP", silent.read_to_end(&mut Vec::new()).await.map(|_| ())) });
+        // TLS, and no HTTP/2 preface.
+        let mut tls = raw(&caller, &a, &ke).await;
+        callers.spawn(async move {
+            (
+                "TLS without preface",
+                tls.read_to_end(&mut Vec::new()).await.map(|_| ()),
+            )
+        });
+        // HTTP/2 that does nothing.
+        let mut idle = raw(&caller, &a, &ke).await;
+        idle.write_all(&[PREFACE, SETTINGS].concat()).await.unwrap();
+        callers.spawn(async move { ("idle HTTP/2", idle.read_to_end(&mut Vec::new()).await.map(|_| ())) });
+        // Headers without an end: HEADERS without END_HEADERS, and no CONTINUATION ever.
+        let mut half = raw(&caller, &a, &ke).await;
+        let headers = [0, 0, 1, 1, 0, 0, 0, 0, 1, 0x82];
+        half.write_all(&[PREFACE, SETTINGS, &headers].concat()).await.unwrap();
+        callers.spawn(async move {
+            (
+                "headers without end",
+                half.read_to_end(&mut Vec::new()).await.map(|_| ()),
+            )
+        });
+    }
+    // Meanwhile an honest caller gets its session.
+    let mut c = Node::start(&tz, &bundle, config(&[])).await;
+    let (mut of_a, of_c) = linked(&mut a, &mut c).await;
+    of_c.carries(&mut of_a, 1_000).await;
+
+    let closed = async {
+        while let Some(ended) = callers.join_next().await.transpose().unwrap() {
+            drop(ended)
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), closed)
+        .await
+        .expect("all closed");
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+    assert!(counted(&[
+        "icomm_link_refused_total",
+        "carrier=\"tls\"",
+        "reason=\"timeout\""
+    ]));
+    assert!(counted(&["icomm_link_cut_total", "peer=\"UG\"", "reason=\"idle\""]));
+    of_c.carries(&mut of_a, 1_000).await;
+}
+
+/// Begins a well-formed `Link` call by hand, as stream 1.
+async fn begin_call(tls: &mut TlsStream<TcpStream>) {
+    let mut block = vec![0x83, 0x86]; // :method POST, :scheme http
+    let link = [
+        (":path", "/icomm.v1.Exchange/Link"),
+        (":authority", "x"),
+        ("content-type", "application/grpc"),
+        ("te", "trailers"),
+    ];
+    for (name, value) in link {
+        block.push(0);
+        for text in [name, value] {
+            block.push(u8::try_from(text.len()).unwrap());
+            block.extend_from_slice(text.as_bytes());
+        }
+    }
+    let headers = http2(1, 4, &block);
+    tls.write_all(&[PREFACE, SETTINGS, &headers].concat()).await.unwrap();
+}
+
+/// An HTTP/2 frame of stream 1.
+fn http2(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+    let size = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&size[1..], &[kind, flags, 0, 0, 0, 1], payload].concat()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_whose_peer_says_nothing_is_closed() {
+    let mut world = World::new();
+    let (ke, ug) = (world.enrol("KE"), world.enrol("UG"));
+    let bundle = world.bundle();
+    let mut short = config(&[TLS]);
+    short.limits.opening_ms_max = 1_000;
+    let mut a = Node::start(&ke, &bundle, short).await;
+    let mut mute = raw(&gate(&ug, &bundle), &a, &ke).await;
+    begin_call(&mut mute).await;
+    let mut of_a = a.session().await;
+    assert_eq!(of_a.peer.member().as_str(), "UG");
+    let start = Instant::now();
+    assert_eq!(of_a.gone().await, LinkLost::Closed(CloseReason::Idle));
+    assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_frame_ends_the_session_with_a_reason() {
+    let mut world = World::new();
+    let (ke, ug) = (world.enrol("KE"), world.enrol("UG"));
+    let bundle = world.bundle();
+    let mut a = Node::start(&ke, &bundle, config(&[TLS])).await;
+    let caller = gate(&ug, &bundle);
+    let cases: [(&[u8], LinkLost); 4] = [
+        // A gibibyte declared: refused before it is read.
+        (&[0, 0x40, 0, 0, 0, 1, 2, 3], LinkLost::FrameTooLarge),
+        // Compressed, although no compression was agreed.
+        (&[1, 0, 0, 0, 2, 1, 2], LinkLost::Malformed),
+        // A compression flag that doesn't exist.
+        (&[7, 0, 0, 0, 2, 1, 2], LinkLost::Malformed),
+        // No protobuf.
+        (&[0, 0, 0, 0, 2, 0xff, 0xff], LinkLost::Malformed),
+    ];
+    for (message, expected) in cases {
+        let mut tls = raw(&caller, &a, &ke).await;
+        begin_call(&mut tls).await;
+        let mut of_a = a.session().await;
+        tls.write_all(&http2(0, 0, message)).await.unwrap();
+        assert_eq!(of_a.gone().await, expected, "{message:?}");
+        // The connection goes as well.
+        let _ = tokio::time::timeout(SOON, tls.read_to_end(&mut Vec::new()))
+            .await
+            .expect("closed");
+    }
+    assert!(counted(&[
+        "icomm_link_bad_frames_total",
+        "peer=\"UG\"",
+        "reason=\"too-large\""
+    ]));
+    assert!(counted(&[
+        "icomm_link_bad_frames_total",
+        "peer=\"UG\"",
+        "reason=\"malformed\""
+    ]));
+}

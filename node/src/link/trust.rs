@@ -1,0 +1,141 @@
+//! What the links of this node believe at the moment: the bundle, and the TLS configurations made from it, swapped
+//! together when a new bundle arrives. Handshakes under way finish with what they began with and are swept after.
+
+use std::{sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use icomm_pki::{CertificateDer, InvalidPeer, NodeCredentials, PeerId, PeerIdentity, UnixTime, VerifiedBundle, tls};
+use rustls::time_provider::TimeProvider;
+
+use super::{AdoptError, BindError, CloseReason, Environment, registry::Connection};
+
+/// Identity, environment and current bundle.
+pub(super) struct Trust {
+    identity: Arc<NodeCredentials>,
+    chain: Vec<CertificateDer<'static>>,
+    environment: Environment,
+    current: ArcSwap<Anchors>,
+}
+
+struct Anchors {
+    bundle: Arc<VerifiedBundle>,
+    server: Arc<rustls::ServerConfig>,
+    client: Arc<rustls::ClientConfig>,
+}
+
+/// The node's clock as rustls reads it.
+#[derive(Debug)]
+struct Clock(Environment);
+
+impl TimeProvider for Clock {
+    fn current_time(&self) -> Option<UnixTime> {
+        let seconds = u64::try_from(self.0.now().unix_timestamp()).ok()?;
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+    }
+}
+
+impl Anchors {
+    fn new(
+        identity: &Arc<NodeCredentials>,
+        bundle: Arc<VerifiedBundle>,
+        environment: &Environment,
+    ) -> Result<Self, rustls::Error> {
+        let clock: Arc<dyn TimeProvider> = Arc::new(Clock(environment.clone()));
+        let server = tls::server_config(identity, Arc::clone(&bundle), Arc::clone(&clock))?;
+        let client = tls::client_config(identity, Arc::clone(&bundle), clock)?;
+        Ok(Self { bundle, server, client })
+    }
+}
+
+impl Trust {
+    /// Fails when the bundle has expired or this node itself doesn't hold under it.
+    pub(super) fn new(
+        identity: Arc<NodeCredentials>,
+        bundle: Arc<VerifiedBundle>,
+        environment: Environment,
+    ) -> Result<Self, BindError> {
+        if !bundle.is_live(environment.now()) {
+            return Err(BindError::BundleExpired);
+        }
+        let chain = identity.node_chain();
+        icomm_pki::authenticate(&chain, &bundle, environment.now()).map_err(BindError::OwnCertificate)?;
+        let current = ArcSwap::from_pointee(Anchors::new(&identity, bundle, &environment).map_err(BindError::Tls)?);
+        Ok(Self {
+            identity,
+            chain,
+            environment,
+            current,
+        })
+    }
+
+    /// Uses `bundle` from now on. On failure the old one stays.
+    pub(super) fn replace(&self, bundle: Arc<VerifiedBundle>) -> Result<(), AdoptError> {
+        let (offered, held) = (bundle.version(), self.bundle().version());
+        if offered < held {
+            return Err(AdoptError::Older { offered, held });
+        }
+        if !bundle.is_live(self.environment.now()) {
+            return Err(AdoptError::Expired(offered));
+        }
+        let anchors = Anchors::new(&self.identity, bundle, &self.environment).map_err(AdoptError::Tls)?;
+        self.current.store(Arc::new(anchors));
+        Ok(())
+    }
+
+    pub(super) fn bundle(&self) -> Arc<VerifiedBundle> {
+        Arc::clone(&self.current.load().bundle)
+    }
+
+    pub(super) fn server_config(&self) -> Arc<rustls::ServerConfig> {
+        Arc::clone(&self.current.load().server)
+    }
+
+    pub(super) fn client_config(&self) -> Arc<rustls::ClientConfig> {
+        Arc::clone(&self.current.load().client)
+    }
+
+    pub(super) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// Our own certificate chain, as shown to peers.
+    pub(super) fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.chain
+    }
+
+    pub(super) fn bundle_expired(&self) -> bool {
+        !self.bundle().is_live(self.environment.now())
+    }
+
+    /// Who a chain names, if it holds now.
+    pub(super) fn authenticate(&self, chain: &[CertificateDer<'_>]) -> Result<PeerIdentity, InvalidPeer> {
+        icomm_pki::authenticate(chain, &self.bundle(), self.environment.now())
+    }
+
+    /// The same for a chain that came over a libp2p connection to `connected`, which it must name.
+    pub(super) fn authenticate_libp2p(
+        &self,
+        chain: &[CertificateDer<'_>],
+        connected: &PeerId,
+    ) -> Result<PeerIdentity, InvalidPeer> {
+        icomm_pki::authenticate_libp2p(chain, connected, &self.bundle(), self.environment.now())
+    }
+
+    /// Why a live connection has to go under the current bundle, if it has to.
+    pub(super) fn objection(&self, connection: &Connection) -> Option<CloseReason> {
+        let held = connection.identity();
+        let peer = format!("{}/{}", held.member(), held.node());
+        match self.authenticate(connection.chain()) {
+            Ok(now) if now == *held => None,
+            Ok(_) => Some(CloseReason::Untrusted {
+                peer,
+                why: "its directory entry changed".to_owned(),
+            }),
+            Err(InvalidPeer::BundleExpired(_)) => Some(CloseReason::BundleExpired),
+            Err(error) => Some(CloseReason::Untrusted {
+                peer,
+                why: error.to_string(),
+            }),
+        }
+    }
+}
