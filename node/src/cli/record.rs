@@ -11,6 +11,8 @@ use super::{
     json::{from_json, to_json},
 };
 
+mod import;
+mod mapping;
 mod show;
 
 /// How many entries `list` asks for at a time.
@@ -19,10 +21,14 @@ const PAGE_ENTRIES: u32 = 500;
 /// Records
 #[derive(Debug, Subcommand)]
 pub(super) enum Record {
+    Import(import::Import),
     Submit(Submit),
     Get(Get),
     List(List),
     Watch(Watch),
+    /// Mappings: list, show.
+    #[command(subcommand)]
+    Mapping(mapping::MappingCommand),
 }
 
 /// Issue one record from a JSON file: validated, sealed, signed, durable when this returns
@@ -110,6 +116,8 @@ pub(super) struct Watch {
 impl Record {
     pub(super) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         match self {
+            Self::Import(command) => command.run(context).await,
+            Self::Mapping(command) => command.run(context),
             Self::Submit(command) => command.run(context).await,
             Self::Get(command) => command.run(context).await,
             Self::List(command) => command.run(context).await,

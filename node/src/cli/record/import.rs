@@ -1,0 +1,251 @@
+//! `icomm record import`: a file's rows become records.
+
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+
+use clap::Args;
+use icomm_pki::MemberId;
+use icomm_proto::v1;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Status};
+
+use super::mapping::named;
+use crate::{
+    api::client::Client,
+    cli::{
+        Context, Exit, Failure,
+        exit::chain,
+        output::{count, table},
+    },
+    intake::{
+        Bar, Cause, Detail, ImportError, Outcome, Plan, Progress, RecordFault, Report, Sink, Source, Submission,
+        Summary, Unwatched, import,
+    },
+};
+
+/// The most rows in one message, as node.proto says.
+const BATCH_ROWS_MAX: usize = 1000;
+
+/// Issue the cases of a CSV, JSON Lines or XLSX file, of any size
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Good rows go in, bad rows are reported with line, column, value and reason, and every row is counted. Importing the same
+file again, or a longer version of it, issues nothing twice: the k-th copy of a row is the k-th case. Ctrl-C stops between
+batches; the same command then goes on. A row of another member is counted and left alone.
+
+The report is JSON Lines, one rejected row a line, the summary last. It quotes the rows: keep it as safe as the file.
+
+Exits with 3 when rows were rejected, with 130 when stopped.
+
+Example:
+  icomm record import seizures.csv --mapping unodc-ids --report seizures.report.jsonl
+  icomm record import seizures.xlsx --mapping ./our-sheet.toml --dry-run
+  icomm record mapping list              which mappings there are")]
+pub(in crate::cli) struct Import {
+    /// The file
+    file: PathBuf,
+    /// A mapping's name, or the path of one (*.toml)
+    #[arg(long, value_name = "NAME")]
+    mapping: String,
+    /// Only validate; nothing is issued
+    #[arg(long)]
+    dry_run: bool,
+    /// Write a line about every rejected row to this file; an earlier report is replaced
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// In the report, also a line about every row that was taken, with its record's id
+    #[arg(long, requires = "report")]
+    report_all: bool,
+    /// Members whose rows in this file are theirs to import: counted as `elsewhere`, not as `foreign`
+    #[arg(long, value_name = "MEMBER", value_delimiter = ',')]
+    others: Vec<MemberId>,
+    /// Rows in one message
+    #[arg(long, value_name = "ROWS", default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    batch: u16,
+}
+
+impl Import {
+    pub(in crate::cli) async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let mapping = Arc::new(named(context, &self.mapping)?);
+        let mut client = context.client().await?;
+        let member = client.status(v1::StatusRequest {}).await?.into_inner().member;
+        let plan = Plan {
+            others: self.others.iter().cloned().collect::<BTreeSet<_>>(),
+            batch_rows: usize::from(self.batch).min(BATCH_ROWS_MAX),
+            ..Plan::new(Arc::clone(&mapping), member.parse()?)
+        };
+        let source = Source::open(&self.file, mapping.read_options().clone())
+            .map_err(|error| Failure::new(format_args!("`{}`: {}", self.file.display(), chain(&error))))?;
+        let sink = Node {
+            client,
+            dry_run: self.dry_run,
+        };
+        let ended = self.watched(source, &plan, &sink, context).await;
+        self.tell(ended, context)
+    }
+
+    /// The import with a progress bar, until its end or Ctrl-C.
+    async fn watched<S: Sink>(
+        &self,
+        source: Source,
+        plan: &Plan,
+        sink: &S,
+        context: &Context,
+    ) -> Result<Result<Summary, ImportError<S::Error>>, Failure> {
+        let mut report = match &self.report {
+            None => Report::none(),
+            Some(path) => {
+                let detail = if self.report_all { Detail::All } else { Detail::Rejected };
+                Report::create(path, detail)
+                    .map_err(|error| Failure::new(format_args!("can't write `{}`: {error}", path.display())))?
+            }
+        };
+        let bar = (!context.output.is_json()).then(Bar::stderr);
+        let progress: &dyn Progress = bar.as_ref().map_or(&Unwatched, |bar| bar);
+        let stop = CancellationToken::new();
+        let running = import(source, plan, sink, &mut report, progress, &stop);
+        tokio::pin!(running);
+        let ended = tokio::select! {
+            ended = &mut running => ended,
+            stopped = tokio::signal::ctrl_c() => {
+                stopped?;
+                stop.cancel();
+                running.await
+            }
+        };
+        if let Some(bar) = &bar {
+            bar.clear();
+        }
+        Ok(ended)
+    }
+
+    fn tell(
+        &self,
+        ended: Result<Result<Summary, ImportError<Status>>, Failure>,
+        context: &Context,
+    ) -> Result<Exit, Failure> {
+        match ended? {
+            Ok(summary) => {
+                context.output.answer(&self.facts(&summary)?, || self.text(&summary))?;
+                Ok(match summary {
+                    Summary { stopped: true, .. } => Exit::Interrupted,
+                    Summary { counters, .. } if counters.rejected > 0 => Exit::Partly,
+                    Summary { .. } => Exit::Ok,
+                })
+            }
+            Err(ImportError { summary, cause }) => {
+                context.output.answer(&self.facts(&summary)?, || self.text(&summary))?;
+                let what = format!("the import of `{}` ended early: {}", self.file.display(), chain(&cause));
+                let goes_on = "what is counted above is done; once this is mended, the same command goes on";
+                let failure = Failure::new(what).advice(goes_on);
+                Err(match cause {
+                    Cause::Sink(status) if status.code() == Code::Unavailable => failure.exit(Exit::Unreachable),
+                    _ => failure,
+                })
+            }
+        }
+    }
+
+    fn facts(&self, summary: &Summary) -> Result<Value, Failure> {
+        Ok(
+            json!({ "file": self.file, "dry_run": self.dry_run, "report": self.report, "summary": serde_json::to_value(summary)? }),
+        )
+    }
+
+    fn text(&self, summary: &Summary) -> String {
+        let counters = &summary.counters;
+        let mut rows = table(["rows", "", "what became of them"]);
+        for (number, what, meaning) in [
+            (counters.issued, "issued", "records now"),
+            (counters.duplicate, "known", "issued by an earlier import"),
+            (counters.valid, "valid", "would become records"),
+            (counters.rejected, "rejected", "each with its reasons in the report"),
+            (counters.elsewhere, "elsewhere", "another member's to import"),
+            (counters.foreign, "foreign", "of nobody who takes part"),
+        ] {
+            if number > 0 {
+                rows.add_row([count(number), what.to_owned(), meaning.to_owned()]);
+            }
+        }
+        rows.add_row([count(counters.rows), "in all".to_owned(), String::new()]);
+        let mut text = rows.to_string();
+        if !summary.unused_columns.is_empty() {
+            text += &format!(
+                "\nnot imported, since the mapping does not name them: {}",
+                summary.unused_columns.join(", ")
+            );
+        }
+        match &self.report {
+            Some(path) => text += &format!("\nreport: `{}`", path.display()),
+            None if counters.rejected > 0 => text += "\n`--report FILE` tells which rows are rejected, and why",
+            None => {}
+        }
+        if summary.stopped {
+            text += "\nstopped; the same command goes on from here";
+        }
+        text
+    }
+}
+
+/// The running node as an import's sink.
+struct Node {
+    client: Client,
+    dry_run: bool,
+}
+
+impl Sink for Node {
+    type Error = Status;
+
+    async fn submit(&self, batch: Vec<Submission>) -> Result<Vec<Outcome>, Status> {
+        let rows = batch.into_iter().map(|Submission { key, draft }| v1::ImportRow {
+            key: bytes::Bytes::copy_from_slice(key.as_bytes()),
+            draft: Some(draft),
+        });
+        let request = v1::ImportRequest {
+            rows: rows.collect(),
+            dry_run: self.dry_run,
+        };
+        let mut client = self.client.clone();
+        let mut replies = client.import(tokio_stream::once(request)).await?.into_inner();
+        let mut outcomes = Vec::new();
+        while let Some(reply) = replies.message().await? {
+            for outcome in reply.outcomes {
+                outcomes.push(outcome_of(outcome)?);
+            }
+        }
+        Ok(outcomes)
+    }
+}
+
+fn outcome_of(outcome: v1::Outcome) -> Result<Outcome, Status> {
+    let result = outcome.result();
+    let v1::Outcome {
+        result: _,
+        record_id: record,
+        origin: _,
+        index: _,
+        errors,
+    } = outcome;
+    Ok(match result {
+        v1::outcome::Result::Issued => Outcome::Issued { record },
+        v1::outcome::Result::Duplicate => Outcome::Duplicate { record },
+        v1::outcome::Result::Valid => Outcome::Valid,
+        v1::outcome::Result::Rejected => Outcome::Rejected(errors.into_iter().map(fault_of).collect()),
+        v1::outcome::Result::Unspecified => return Err(Status::internal("the node gave an outcome that is none")),
+    })
+}
+
+fn fault_of(error: v1::FieldError) -> RecordFault {
+    let v1::FieldError {
+        field,
+        value,
+        reason,
+        list,
+    } = error;
+    RecordFault {
+        field,
+        value,
+        reason,
+        list,
+    }
+}
