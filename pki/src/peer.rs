@@ -107,7 +107,7 @@ pub enum InvalidPeer {
         node: NodeName,
     },
     /// Certificate and directory name different libp2p identities for the node.
-    #[error("`{member}` node `{node}` is `{directory}` by the directory, its certificate says `{certificate}`")]
+    #[error("the certificate of `{member}` node `{node}` names `{certificate}`, the directory another libp2p identity")]
     PeerId {
         /// Whose.
         member: MemberId,
@@ -115,16 +115,16 @@ pub enum InvalidPeer {
         node: NodeName,
         /// The certificate's libp2p identity.
         certificate: PeerId,
-        /// The directory's.
-        directory: PeerId,
     },
     /// The libp2p connection is to another peer than the certificate names.
-    #[error("the connection is to `{connection}`, the certificate names `{certificate}`")]
+    #[error("the connection is to `{connection}`, the certificate is that of `{member}` node `{node}`")]
     OtherConnection {
         /// Who holds the connection.
         connection: PeerId,
-        /// Who is certified.
-        certificate: PeerId,
+        /// Whose certificate was shown.
+        member: MemberId,
+        /// Which node's.
+        node: NodeName,
     },
     /// The server is another node than the one that was dialled.
     #[error("`{dialled}` was dialled, `{answered}` answered")]
@@ -186,12 +186,10 @@ pub fn authenticate(
         return Err(InvalidPeer::UnknownNode { member, node: name });
     };
     if listed.peer_id != node.peer_id() {
-        let (certificate, directory) = (node.peer_id(), listed.peer_id);
         return Err(InvalidPeer::PeerId {
             member,
             node: name,
-            certificate,
-            directory,
+            certificate: node.peer_id(),
         });
     }
     Ok(PeerIdentity {
@@ -214,10 +212,11 @@ pub fn authenticate_libp2p(
 ) -> Result<PeerIdentity, InvalidPeer> {
     let identity = authenticate(chain, bundle, now)?;
     if identity.peer_id != *connection {
-        let (connection, certificate) = (*connection, identity.peer_id);
+        let PeerIdentity { member, node, .. } = identity;
         return Err(InvalidPeer::OtherConnection {
-            connection,
-            certificate,
+            connection: *connection,
+            member,
+            node,
         });
     }
     Ok(identity)

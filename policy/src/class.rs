@@ -13,7 +13,7 @@ use icomm_proto::{RecordKind, v1};
 use crate::agreement::HandlingCode;
 
 /// The most bytes of a class.
-pub const CLASS_BYTES_MAX: usize = 4096;
+pub const CLASS_BYTES_MAX: usize = 1024;
 
 /// Why no decision can be made about a record.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -1,7 +1,7 @@
 //! Who is who, as the trust bundle says. Policy asks it for keys when documents are verified, and for roles and regions
 //! when it decides.
 
-use icomm_pki::{MemberId, MemberPublicKey, Role};
+use icomm_pki::{MemberId, MemberPublicKey, Role, VerifiedBundle};
 
 /// The member directory, as far as policy needs it.
 pub trait KeyDirectory: Send + Sync {
@@ -13,4 +13,20 @@ pub trait KeyDirectory: Send + Sync {
 
     /// The offices of the regions that the member belongs to; some members belong to two.
     fn regions(&self, member: &MemberId) -> Vec<MemberId>;
+}
+
+impl KeyDirectory for VerifiedBundle {
+    fn key(&self, member: &MemberId) -> Option<MemberPublicKey> {
+        self.member(member).map(|entry| entry.key.clone())
+    }
+
+    fn role(&self, member: &MemberId) -> Option<Role> {
+        self.member(member).map(|entry| entry.role)
+    }
+
+    fn regions(&self, member: &MemberId) -> Vec<MemberId> {
+        self.member(member)
+            .map(|entry| entry.regions.clone())
+            .unwrap_or_default()
+    }
 }

@@ -3,24 +3,45 @@
 //! | module | job |
 //! |---|---|
 //! | [`agreement`] | documents that parties sign: terms, checks, signatures, suspension |
+//! | [`book`] | the agreements that bind a member: versions, supersession, suspension |
 //! | [`directory`] | who is who, as the trust bundle says |
+//! | `cedar` | grants and national laws as Cedar policies |
+//! | `lane` | what decides about one originator's records between one holder and one receiver |
+//! | [`Policy`], [`SessionPolicy`] | the policy of a node, and what one link decides by |
+//! | [`Permit`], [`Disclosed`], [`Upstream`] | permission as a value, and what a link is given |
+//! | [`Explanation`] | what would go, and why |
 //!
 //! Nothing here does I/O or reads a clock: documents come in as bytes, time as seconds since 1970.
 #![warn(missing_docs)]
 
 pub mod agreement;
+pub mod book;
 mod cedar;
 mod class;
+mod decision;
 pub mod directory;
+mod explain;
+mod forbidden;
+mod lane;
+mod permit;
+mod policy;
+mod session;
 
 pub use agreement::{
     Acknowledgement, Agreement, AgreementId, Digest, InvalidAgreement, InvalidSignatures, InvalidStatement, Ratified,
     Signed, SignedAgreement, Suspension, Verified,
 };
+pub use book::{Book, Change, DocumentKind, Refusal, Standing};
 pub use cedar::condition::{CONDITION_BYTES_MAX, InvalidCondition};
 pub use cedar::grant::{GrantRef, InvalidGrant};
 pub use cedar::overlay::{InvalidOverlay, OVERLAY_BYTES_MAX, OVERLAY_POLICIES_MAX, Overlay};
 pub use cedar::question::EvaluationError;
 pub use cedar::schema::{BrokenSchema, schema_text};
 pub use class::{CLASS_BYTES_MAX, InvalidClass};
+pub use decision::{Decision, Receiver, Request};
 pub use directory::KeyDirectory;
+pub use explain::{ClassFacts, Explanation, GrantFate, SectionFate, Stopped};
+pub use forbidden::Forbidden;
+pub use permit::{Basis, Disclosed, Permit, Upstream, Way};
+pub use policy::Policy;
+pub use session::{PeerSession, REMEMBERED_CLASSES_MAX, SessionPolicy, UpstreamSession};

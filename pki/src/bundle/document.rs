@@ -183,9 +183,8 @@ mod base64_lists {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(de: D) -> Result<Vec<RevocationList>, D::Error> {
         let texts = Vec::<Cow<'_, str>>::deserialize(de)?;
-        let list = |text: &Cow<'_, str>| {
-            RevocationList::parse(from_base64::<D>(text)?.into()).map_err(|error| D::Error::custom(error))
-        };
+        let list =
+            |text: &Cow<'_, str>| RevocationList::parse(from_base64::<D>(text)?.into()).map_err(D::Error::custom);
         texts.iter().map(list).collect()
     }
 }

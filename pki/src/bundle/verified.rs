@@ -209,10 +209,11 @@ impl VerifiedBundle {
     }
 
     /// The members of a regional office's region, by id; the office itself is not one of them.
-    pub fn members_of_region<'a>(&'a self, office: &'a MemberId) -> impl Iterator<Item = &'a DirectoryEntry> {
+    pub fn members_of_region<'a>(&'a self, office: &MemberId) -> impl Iterator<Item = &'a DirectoryEntry> + use<'a> {
+        let office = office.clone();
         self.members
             .values()
-            .filter(move |entry| entry.regions.contains(office))
+            .filter(move |entry| entry.regions.contains(&office))
     }
 
     /// The version of a code list that the network uses.

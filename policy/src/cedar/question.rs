@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use cedar_policy::{
-    Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicyId, PolicySet, Request,
-    RestrictedExpression,
+    Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet,
+    Request, RestrictedExpression,
 };
 use thiserror::Error;
 
@@ -178,4 +178,13 @@ fn entity(uid: EntityUid, attributes: HashMap<String, RestrictedExpression>) -> 
 
 fn text(value: &str) -> RestrictedExpression {
     RestrictedExpression::new_string(value.to_owned())
+}
+
+/// The rule of upstream as a policy: the global node may have the open section. It stands beside national laws, which win.
+pub(crate) fn upstream_policy(receiver: &MemberId) -> Result<Policy, String> {
+    let text = format!(
+        "permit (principal == {}, action in Action::\"open-sections\", resource) when {{ principal.role == \"global\" }};",
+        member_uid(receiver)
+    );
+    Policy::parse(Some(PolicyId::new("upstream")), text).map_err(|error| error.to_string())
 }

@@ -1,0 +1,12 @@
+//! The crate through its public interface: enrolment, trust bundles, authentication and TLS handshakes, each with the
+//! certificates and documents that must be refused.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "test")]
+
+mod bundles;
+mod certificates;
+mod directories;
+mod enrolment;
+mod handshakes;
+mod network;
+mod profiles;
+mod renewal;

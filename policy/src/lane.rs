@@ -1,0 +1,479 @@
+//! A lane: all that decides about one originator's records on their way from one holder to one receiver, for a time.
+//!
+//! ```text
+//!   direct     origin = holder ──grants──▶ receiver
+//!   onward     origin ──grants, onward rule──▶ holder ──grants──▶ receiver
+//!   upstream   origin ──grants, upstream──▶ holder ──(open section)──▶ global receiver
+//! ```
+//!
+//! Only the grants in force between these members are in it, so the number of agreements in the network costs nothing. The
+//! lane knows until when it is right; whoever uses it later makes another.
+
+use std::collections::{BTreeMap, HashMap};
+
+use cedar_policy::{PolicyId, PolicySet};
+
+use icomm_pki::{MemberId, Role};
+use icomm_proto::{SectionKind, SectionSet};
+
+use crate::agreement::{HandlingCode, OnwardRule, Purpose, passable};
+use crate::book::Book;
+use crate::cedar::grant::CompiledGrant;
+use crate::cedar::overlay::Overlay;
+use crate::cedar::question::{Answer, MemberFacts, Question, upstream_policy};
+use crate::class::Class;
+use crate::directory::KeyDirectory;
+use crate::forbidden::Forbidden;
+use crate::permit::{Basis, Way};
+
+/// Who asks for whose records, and from whom.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Route<'a> {
+    pub(crate) origin: &'a MemberId,
+    pub(crate) holder: &'a MemberId,
+    pub(crate) receiver: &'a MemberId,
+    /// The role in the receiver's certificate.
+    pub(crate) role: Role,
+    pub(crate) purpose: Option<Purpose>,
+}
+
+/// What a lane is made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Sources<'a> {
+    pub(crate) book: &'a Book,
+    pub(crate) directory: &'a dyn KeyDirectory,
+    pub(crate) overlays: &'a [Overlay],
+}
+
+/// The seconds, since 1970, in which an answer holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Window {
+    pub(crate) from: u64,
+    pub(crate) until: u64,
+}
+
+impl Window {
+    const ALWAYS: Self = Self {
+        from: 0,
+        until: u64::MAX,
+    };
+
+    pub(crate) const fn contains(self, now: u64) -> bool {
+        self.from <= now && now < self.until
+    }
+
+    /// Cuts the window at `boundary`, on the side where `now` is not.
+    fn cut(&mut self, boundary: u64, now: u64) {
+        if boundary <= now {
+            self.from = self.from.max(boundary);
+        } else {
+            self.until = self.until.min(boundary);
+        }
+    }
+}
+
+/// An answer and when it holds.
+#[derive(Clone, Debug)]
+pub(crate) struct Held<T> {
+    pub(crate) answer: T,
+    pub(crate) window: Window,
+}
+
+/// What policies say of one class on a lane.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Weighed {
+    pub(crate) bases: Vec<Basis>,
+    /// Sections that the grants speak of and a national law forbids, with the policies that forbid them.
+    pub(crate) laws: BTreeMap<SectionKind, Vec<String>>,
+}
+
+pub(crate) struct Lane {
+    sender: MemberFacts,
+    receiver: MemberFacts,
+    purpose: Option<Purpose>,
+    legs: Legs,
+}
+
+enum Legs {
+    Direct(Leg),
+    Onward {
+        origin: MemberFacts,
+        first: Leg,
+        second: Leg,
+    },
+    Upstream {
+        origin: MemberFacts,
+        first: Leg,
+        laws: PolicySet,
+    },
+}
+
+/// The grants from one member to another, linked into one policy set.
+struct Leg {
+    policies: PolicySet,
+    grants: HashMap<PolicyId, CompiledGrant>,
+}
+
+impl Lane {
+    /// The lane of `route` at `now`, or why nothing at all may go on it.
+    pub(crate) fn open(route: Route<'_>, sources: Sources<'_>, now: u64) -> Held<Result<Self, Forbidden>> {
+        let mut window = Window::ALWAYS;
+        let answer = Self::assemble(route, sources, now, &mut window);
+        Held { answer, window }
+    }
+
+    fn assemble(route: Route<'_>, sources: Sources<'_>, now: u64, window: &mut Window) -> Result<Self, Forbidden> {
+        let Route {
+            origin,
+            holder,
+            receiver,
+            role,
+            purpose,
+        } = route;
+        let facts = |member: &MemberId| -> Result<MemberFacts, Forbidden> {
+            let role = sources
+                .directory
+                .role(member)
+                .ok_or_else(|| Forbidden::UnknownMember(member.clone()))?;
+            Ok(MemberFacts {
+                member: member.clone(),
+                role,
+                regions: sources.directory.regions(member),
+            })
+        };
+        let (sender, to) = (facts(holder)?, facts(receiver)?);
+        if to.role != role {
+            return Err(Forbidden::OtherRole {
+                member: receiver.clone(),
+                claimed: role,
+                known: to.role,
+            });
+        }
+        if receiver == origin || receiver == holder {
+            return Err(Forbidden::OwnRecords(receiver.clone()));
+        }
+        let mut grants = |from: &MemberId, to: &MemberId| grants_in_force(sources.book, from, to, now, window);
+        let legs = if origin == holder {
+            Legs::Direct(Leg::new(grants(holder, receiver)?, receiver, sources.overlays)?)
+        } else {
+            let granted = grants(origin, holder)?;
+            let origin_facts = facts(origin)?;
+            if to.role == Role::Global {
+                let passed: Vec<_> = granted.into_iter().filter(|grant| grant.terms.upstream).collect();
+                if passed.is_empty() {
+                    return Err(not_upstream(route));
+                }
+                let first = Leg::new(passed, holder, &[])?;
+                let mut laws = law_policies(sources.overlays)?;
+                let upstream = upstream_policy(receiver).map_err(Forbidden::Assembly)?;
+                laws.add(upstream)
+                    .map_err(|error| Forbidden::Assembly(error.to_string()))?;
+                Legs::Upstream {
+                    origin: origin_facts,
+                    first,
+                    laws,
+                }
+            } else {
+                let passed = passed_on(granted, route, &to.regions)?;
+                let second = grants(holder, receiver)?;
+                if !passed
+                    .iter()
+                    .any(|one| second.iter().any(|two| common_purpose(one, two, purpose)))
+                {
+                    return Err(no_common_purpose(route));
+                }
+                let first = Leg::new(passed, holder, &[])?;
+                let second = Leg::new(second, receiver, sources.overlays)?;
+                Legs::Onward {
+                    origin: origin_facts,
+                    first,
+                    second,
+                }
+            }
+        };
+        Ok(Self {
+            sender,
+            receiver: to,
+            purpose,
+            legs,
+        })
+    }
+
+    /// What the policies say of `class`, section by section.
+    pub(crate) fn weigh(&self, class: &Class) -> Result<Weighed, Forbidden> {
+        let clip = if self.receiver.role == Role::Global {
+            SectionSet::open()
+        } else {
+            SectionSet::ALL
+        };
+        let mut weighed = Weighed::default();
+        match &self.legs {
+            Legs::Direct(leg) => {
+                let question = Question::new(class, &self.sender, &self.receiver, self.purpose)?;
+                for (section, grants) in leg.ask(&question, leg.sections().intersection(clip), &mut weighed.laws)? {
+                    for grant in grants {
+                        add(
+                            &mut weighed.bases,
+                            section,
+                            Basis::of(&grant.reference, &grant.terms, Way::Direct),
+                        );
+                    }
+                }
+            }
+            Legs::Onward { origin, first, second } => {
+                let given = self.given(class, origin, first, passable())?;
+                let question = Question::new(class, &self.sender, &self.receiver, self.purpose)?;
+                let sections = given.keys().copied().collect();
+                for (section, grants) in second.ask(&question, sections, &mut weighed.laws)? {
+                    for one in given.get(&section).into_iter().flatten() {
+                        for two in &grants {
+                            let basis = Basis::of(&one.reference, &one.terms, Way::Onward);
+                            if let Some(basis) = basis.inherited(&two.reference, &two.terms)
+                                && self.purpose.is_none_or(|purpose| basis.purposes.contains(&purpose))
+                            {
+                                add(&mut weighed.bases, section, basis);
+                            }
+                        }
+                    }
+                }
+            }
+            Legs::Upstream { origin, first, laws } => {
+                let given = self.given(class, origin, first, SectionSet::open())?;
+                let question = Question::new(class, &self.sender, &self.receiver, self.purpose)?;
+                for (section, grants) in given {
+                    match question.ask(section, laws)? {
+                        Answer::Permitted(_) => {
+                            for grant in grants {
+                                add(
+                                    &mut weighed.bases,
+                                    section,
+                                    Basis::of(&grant.reference, &grant.terms, Way::Upstream),
+                                );
+                            }
+                        }
+                        Answer::Forbidden(policies) => {
+                            weighed
+                                .laws
+                                .insert(section, policies.iter().map(ToString::to_string).collect());
+                        }
+                        Answer::Uncovered => {}
+                    }
+                }
+            }
+        }
+        Ok(weighed)
+    }
+
+    /// What the originator gives the holder to pass on of `class`: by section, the grants that say so.
+    fn given<'a>(
+        &self,
+        class: &Class,
+        origin: &MemberFacts,
+        first: &'a Leg,
+        clip: SectionSet,
+    ) -> Result<BTreeMap<SectionKind, Vec<&'a CompiledGrant>>, Forbidden> {
+        let question = Question::new(class, origin, &self.sender, self.purpose)?;
+        let upstream = self.receiver.role == Role::Global;
+        // No national law is asked here: it is the originator's, and was asked when it sent the record.
+        let mut given = first.ask(&question, first.sections().intersection(clip), &mut BTreeMap::new())?;
+        for (section, grants) in &mut given {
+            grants.retain(|grant| {
+                let onward = &grant.terms.onward;
+                let handling: Option<HandlingCode> = onward.handling;
+                upstream || (onward.sections.contains(*section) && handling.is_some_and(|max| class.handling <= max))
+            });
+        }
+        given.retain(|_, grants| !grants.is_empty());
+        Ok(given)
+    }
+
+    /// From whom to whom the last leg goes: for the message that nothing covers a record.
+    pub(crate) fn not_covered(&self, class: &Class) -> Forbidden {
+        let categories = if class.categories.is_empty() {
+            "no goods".to_owned()
+        } else {
+            class.categories.join(", ")
+        };
+        Forbidden::NotCovered {
+            from: self.sender.member.clone(),
+            to: self.receiver.member.clone(),
+            kind: class.kind.name(),
+            handling: class.handling.as_str(),
+            categories,
+        }
+    }
+}
+
+impl Leg {
+    fn new(grants: Vec<&CompiledGrant>, receiver: &MemberId, overlays: &[Overlay]) -> Result<Self, Forbidden> {
+        let mut policies = law_policies(overlays)?;
+        let mut linked = HashMap::with_capacity(grants.len());
+        for grant in grants {
+            let id = grant
+                .link(receiver, &mut policies)
+                .map_err(|error| Forbidden::Assembly(error.to_string()))?;
+            linked.insert(id, grant.clone());
+        }
+        Ok(Self {
+            policies,
+            grants: linked,
+        })
+    }
+
+    /// Every section that one of the grants speaks of.
+    fn sections(&self) -> SectionSet {
+        self.grants
+            .values()
+            .fold(SectionSet::EMPTY, |all, grant| all.union(grant.terms.sections))
+    }
+
+    /// For each of `sections` that may go: the grants that say so, in the order of their references. What a law forbids is
+    /// noted in `laws`.
+    fn ask(
+        &self,
+        question: &Question,
+        sections: SectionSet,
+        laws: &mut BTreeMap<SectionKind, Vec<String>>,
+    ) -> Result<BTreeMap<SectionKind, Vec<&CompiledGrant>>, Forbidden> {
+        let mut permitted = BTreeMap::new();
+        for section in sections.iter() {
+            match question.ask(section, &self.policies)? {
+                Answer::Permitted(policies) => {
+                    let mut grants: Vec<_> = policies.iter().filter_map(|id| self.grants.get(id)).collect();
+                    grants.sort_by(|a, b| a.reference.cmp(&b.reference));
+                    permitted.insert(section, grants);
+                }
+                Answer::Forbidden(policies) => {
+                    laws.insert(section, policies.iter().map(ToString::to_string).collect());
+                }
+                Answer::Uncovered => {}
+            }
+        }
+        Ok(permitted)
+    }
+}
+
+/// Adds `section` to the same basis in `bases`, or the basis itself.
+fn add(bases: &mut Vec<Basis>, section: SectionKind, basis: Basis) {
+    let same = |known: &&mut Basis| known.grant == basis.grant && known.through == basis.through;
+    match bases.iter_mut().find(same) {
+        Some(known) => known.sections = known.sections.with(section),
+        None => bases.push(Basis {
+            sections: section.into(),
+            ..basis
+        }),
+    }
+}
+
+fn law_policies(overlays: &[Overlay]) -> Result<PolicySet, Forbidden> {
+    let policies = overlays.iter().flat_map(Overlay::policies).cloned();
+    PolicySet::from_policies(policies).map_err(|error| Forbidden::Assembly(error.to_string()))
+}
+
+/// The grants from `from` to `to` that are in force at `now`; cuts `window` where that changes.
+fn grants_in_force<'a>(
+    book: &'a Book,
+    from: &MemberId,
+    to: &MemberId,
+    now: u64,
+    window: &mut Window,
+) -> Result<Vec<&'a CompiledGrant>, Forbidden> {
+    let mut active = Vec::new();
+    let mut idle = Vec::new();
+    for entry in book.entries() {
+        let mut concerned = entry
+            .ratified
+            .grants()
+            .iter()
+            .filter(|grant| grant.concerns(from, to))
+            .peekable();
+        if concerned.peek().is_none() {
+            continue;
+        }
+        window.cut(entry.from, now);
+        window.cut(entry.until, now);
+        if entry.from <= now && now < entry.until && !entry.suspended {
+            active.extend(concerned);
+        } else {
+            let agreement = entry.ratified.agreement();
+            let (id, version) = (agreement.id().clone(), agreement.version());
+            if let Some(standing) = book.standing(&id, version, now) {
+                idle.push((id, version, standing));
+            }
+        }
+    }
+    let (from, to) = (from.clone(), to.clone());
+    match (active.is_empty(), idle.is_empty()) {
+        (false, _) => Ok(active),
+        (true, true) => Err(Forbidden::NoAgreement { from, to }),
+        (true, false) => Err(Forbidden::NotInForce {
+            from,
+            to,
+            agreements: idle,
+        }),
+    }
+}
+
+/// The grants that let the holder pass records on to this receiver.
+fn passed_on<'a>(
+    granted: Vec<&'a CompiledGrant>,
+    route: Route<'_>,
+    regions: &[MemberId],
+) -> Result<Vec<&'a CompiledGrant>, Forbidden> {
+    let (origin, holder, receiver) = (route.origin.clone(), route.holder.clone(), route.receiver.clone());
+    let by_consent = granted
+        .iter()
+        .any(|grant| grant.terms.onward.rule == OnwardRule::WithConsent);
+    let passes = |grant: &&CompiledGrant| match grant.terms.onward.rule {
+        OnwardRule::None | OnwardRule::WithConsent => false,
+        OnwardRule::Listed => grant.terms.onward.members.contains(&receiver),
+        OnwardRule::Region => regions.contains(&holder),
+    };
+    let passed: Vec<_> = granted.into_iter().filter(passes).collect();
+    match (passed.is_empty(), by_consent) {
+        (false, _) => Ok(passed),
+        (true, true) => Err(Forbidden::ConsentNeeded {
+            origin,
+            holder,
+            receiver,
+        }),
+        (true, false) => Err(Forbidden::NotOnward {
+            origin,
+            holder,
+            receiver,
+        }),
+    }
+}
+
+fn common_purpose(one: &CompiledGrant, two: &CompiledGrant, purpose: Option<Purpose>) -> bool {
+    let mut common = one.terms.purposes.intersection(&two.terms.purposes);
+    common.any(|common| purpose.is_none_or(|purpose| purpose == *common))
+}
+
+fn not_upstream(route: Route<'_>) -> Forbidden {
+    let Route {
+        origin,
+        holder,
+        receiver,
+        ..
+    } = route;
+    Forbidden::NotUpstream {
+        origin: origin.clone(),
+        holder: holder.clone(),
+        receiver: receiver.clone(),
+    }
+}
+
+fn no_common_purpose(route: Route<'_>) -> Forbidden {
+    let Route {
+        origin,
+        holder,
+        receiver,
+        ..
+    } = route;
+    Forbidden::NoCommonPurpose {
+        origin: origin.clone(),
+        holder: holder.clone(),
+        receiver: receiver.clone(),
+    }
+}

@@ -1,0 +1,334 @@
+//! Permission as a value: nothing of a record reaches a link but through a [`Permit`], and only this crate makes one.
+//!
+//! None of these compiles: a permit, a disclosure and a de-nominalised view are made by their own rules only.
+//! ```compile_fail,E0423
+//! let forged = icomm_policy::Permit(std::sync::Arc::new(()));
+//! ```
+//! ```compile_fail,E0451
+//! fn forge<'a>(honest: icomm_policy::Disclosed<'a>, other: icomm_policy::Disclosed<'a>) -> icomm_policy::Disclosed<'a> {
+//!     icomm_policy::Disclosed { form: other.form, ..honest }
+//! }
+//! ```
+//! ```compile_fail,E0451
+//! fn forge(view: icomm_proto::Denominalised) -> icomm_policy::Upstream {
+//!     icomm_policy::Upstream { view: Some(view) }
+//! }
+//! ```
+//! ```compile_fail,E0423
+//! fn forge(view: icomm_proto::View) -> icomm_proto::Denominalised {
+//!     icomm_proto::Denominalised(view)
+//! }
+//! ```
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use icomm_pki::MemberId;
+use icomm_proto::log::{ChunkBuilder, Hash};
+use icomm_proto::{Denominalised, NotDenominalised, SectionSet, View};
+
+use crate::agreement::{Expiry, Grant, Purpose, Retention, UseInCourt};
+use crate::cedar::grant::GrantRef;
+use crate::lane::Window;
+
+/// By which way a grant lets a record go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Way {
+    /// From the originator to the receiver.
+    Direct,
+    /// From a holder to the receiver, as the originator allows.
+    Onward,
+    /// From a holder to the global node, the open section only, as the originator allows.
+    Upstream,
+}
+
+/// One legal basis of a disclosure: the grant, what it covers and the duties that go with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Basis {
+    /// The originator's grant.
+    pub grant: GrantRef,
+    /// When a holder passes the record on to a member: the holder's own grant to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub through: Option<GrantRef>,
+    /// By which way.
+    pub way: Way,
+    /// The sections that go on this basis.
+    pub sections: SectionSet,
+    /// What the receiver may use them for.
+    pub purposes: BTreeSet<Purpose>,
+    /// Whether it may use them in court.
+    pub use_in_court: UseInCourt,
+    /// How long it may keep them.
+    pub retention: Retention,
+}
+
+impl Basis {
+    /// The basis that `grant` is by itself.
+    pub(crate) fn of(reference: &GrantRef, grant: &Grant, way: Way) -> Self {
+        Self {
+            grant: reference.clone(),
+            through: None,
+            way,
+            sections: SectionSet::EMPTY,
+            purposes: grant.purposes.clone(),
+            use_in_court: grant.use_in_court,
+            retention: grant.retention,
+        }
+    }
+
+    /// The originator's terms travel with its records: of two grants in a row the stricter terms bind. None when they have no
+    /// purpose in common.
+    pub(crate) fn inherited(self, through: &GrantRef, grant: &Grant) -> Option<Self> {
+        let purposes: BTreeSet<Purpose> = self.purposes.intersection(&grant.purposes).copied().collect();
+        let use_in_court = self.use_in_court.min(grant.use_in_court);
+        let retention = Retention {
+            days: self.retention.days.min(grant.retention.days),
+            then: Expiry::min(self.retention.then, grant.retention.then),
+        };
+        let through = Some(through.clone());
+        (!purposes.is_empty()).then_some(Self {
+            through,
+            purposes,
+            use_in_court,
+            retention,
+            ..self
+        })
+    }
+}
+
+impl fmt::Display for Basis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.grant)?;
+        match (&self.through, self.way) {
+            (Some(through), _) => write!(f, ", onward through {through}"),
+            (None, Way::Upstream) => f.write_str(", upstream"),
+            (None, _) => Ok(()),
+        }
+    }
+}
+
+/// Permission to disclose records of one class to one receiver, for a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Permit(Arc<Terms>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Terms {
+    origin: MemberId,
+    receiver: MemberId,
+    class: Box<[u8]>,
+    sections: SectionSet,
+    bases: Vec<Basis>,
+    window: Window,
+}
+
+impl Permit {
+    pub(crate) fn new(origin: MemberId, receiver: MemberId, class: &[u8], bases: Vec<Basis>, window: Window) -> Self {
+        let sections = bases
+            .iter()
+            .fold(SectionSet::EMPTY, |all, basis| all.union(basis.sections));
+        Self(Arc::new(Terms {
+            origin,
+            receiver,
+            class: class.into(),
+            sections,
+            bases,
+            window,
+        }))
+    }
+
+    /// Whose records.
+    #[must_use]
+    pub fn origin(&self) -> &MemberId {
+        &self.0.origin
+    }
+
+    /// Who may receive them.
+    #[must_use]
+    pub fn receiver(&self) -> &MemberId {
+        &self.0.receiver
+    }
+
+    /// The sections that may go; more than a record of the class need have.
+    #[must_use]
+    pub fn sections(&self) -> SectionSet {
+        self.0.sections
+    }
+
+    /// On which bases, at least one.
+    #[must_use]
+    pub fn bases(&self) -> &[Basis] {
+        &self.0.bases
+    }
+
+    /// The first second, since 1970, at which the answer may be another.
+    #[must_use]
+    pub fn valid_until(&self) -> u64 {
+        self.0.window.until
+    }
+
+    /// Whether the permit is for `view` at `now` (seconds since 1970).
+    #[must_use]
+    pub fn covers(&self, view: &View, now: u64) -> bool {
+        self.0.window.contains(now) && view.class_bytes() == Some(&*self.0.class)
+    }
+
+    /// What of `view` may go at `now` (seconds since 1970): the permitted sections, or the leaf hash alone when the permit is
+    /// for another class or has lapsed.
+    #[must_use]
+    pub fn disclose<'a>(&'a self, view: &'a View, now: u64) -> Disclosed<'a> {
+        if self.covers(view, now) {
+            Disclosed {
+                form: Form::View {
+                    view,
+                    sections: self.0.sections,
+                },
+                permit: Some(self),
+            }
+        } else {
+            Disclosed::withheld(view)
+        }
+    }
+
+    /// The only form in which `view` may go to the global node at `now` (seconds since 1970); none when the permit is for
+    /// another class, has lapsed, or does not hold the open section.
+    ///
+    /// # Errors
+    /// When the open section is not what the originator committed to.
+    pub fn upstream(&self, view: &View, now: u64) -> Result<Option<Denominalised>, NotDenominalised> {
+        let open = SectionSet::open().is_subset(self.0.sections);
+        if open && self.covers(view, now) {
+            Denominalised::of(view).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+}
+
+/// What a receiver is given of one entry. Only a [`Permit`] makes one that holds more than a hash.
+#[derive(Clone, Copy, Debug)]
+pub struct Disclosed<'a> {
+    form: Form<'a>,
+    permit: Option<&'a Permit>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Form<'a> {
+    View {
+        view: &'a View,
+        sections: SectionSet,
+    },
+    /// The hash is computed when it is written.
+    Withheld(&'a View),
+    Hash(Hash),
+}
+
+impl<'a> Disclosed<'a> {
+    pub(crate) const fn withheld(view: &'a View) -> Self {
+        Self {
+            form: Form::Withheld(view),
+            permit: None,
+        }
+    }
+
+    /// An entry of which the holder itself knows the leaf hash only. A hash discloses nothing, so anybody may make this.
+    #[must_use]
+    pub const fn hash(leaf: Hash) -> Self {
+        Self {
+            form: Form::Hash(leaf),
+            permit: None,
+        }
+    }
+
+    /// The sections that the receiver is given; none of them when the entry is withheld.
+    #[must_use]
+    pub fn sections(&self) -> SectionSet {
+        match self.form {
+            Form::View { view, sections } => sections.intersection(view.sections()),
+            Form::Withheld(_) | Form::Hash(_) => SectionSet::EMPTY,
+        }
+    }
+
+    /// Whether the receiver is given the leaf hash only.
+    #[must_use]
+    pub const fn is_withheld(&self) -> bool {
+        !matches!(self.form, Form::View { .. })
+    }
+
+    /// The permit on which it goes; none when it is withheld.
+    #[must_use]
+    pub const fn permit(&self) -> Option<&'a Permit> {
+        self.permit
+    }
+
+    /// How many bytes of a view [`Self::write`] adds; none when the entry is withheld.
+    #[must_use]
+    pub fn view_len(&self) -> usize {
+        match self.form {
+            Form::View { view, sections } => view.redacted_len(sections),
+            Form::Withheld(_) | Form::Hash(_) => 0,
+        }
+    }
+
+    /// Adds it to a chunk.
+    pub fn write(&self, chunk: &mut ChunkBuilder) {
+        match self.form {
+            Form::View { view, sections } => chunk.disclose_with(|out| view.write_redacted(sections, out)),
+            Form::Withheld(view) => chunk.withhold(&view.leaf_hash()),
+            Form::Hash(leaf) => chunk.withhold(&leaf),
+        };
+    }
+}
+
+/// What the global node is given of one entry: a [`Denominalised`] view or a leaf hash. There is no third.
+#[derive(Clone, Debug)]
+pub struct Upstream<'a> {
+    leaf: Hash,
+    view: Option<(Denominalised, &'a Permit)>,
+}
+
+impl<'a> Upstream<'a> {
+    /// An entry of which the holder itself knows the leaf hash only, or may not send more.
+    #[must_use]
+    pub const fn hash(leaf: Hash) -> Self {
+        Self { leaf, view: None }
+    }
+
+    /// What goes of `view` on `permit` at `now`.
+    pub(crate) fn of(view: &View, permit: &'a Permit, now: u64) -> Result<Self, NotDenominalised> {
+        let open = permit.upstream(view, now)?;
+        Ok(Self {
+            leaf: view.leaf_hash(),
+            view: open.map(|open| (open, permit)),
+        })
+    }
+
+    /// The entry's leaf hash.
+    #[must_use]
+    pub const fn leaf_hash(&self) -> &Hash {
+        &self.leaf
+    }
+
+    /// The view that goes; none when the entry is withheld.
+    #[must_use]
+    pub fn view(&self) -> Option<&Denominalised> {
+        self.view.as_ref().map(|(view, _)| view)
+    }
+
+    /// The permit on which it goes; none when it is withheld.
+    #[must_use]
+    pub fn permit(&self) -> Option<&'a Permit> {
+        self.view.as_ref().map(|(_, permit)| *permit)
+    }
+
+    /// Adds it to a chunk.
+    pub fn write(&self, chunk: &mut ChunkBuilder) {
+        match self.view() {
+            Some(open) => chunk.disclose(open.view().bytes()),
+            None => chunk.withhold(&self.leaf),
+        };
+    }
+}

@@ -1,0 +1,215 @@
+//! A node's policy: the book, the directory and the national laws of the moment, shared by all its links.
+//!
+//! Whoever changes it makes a new *generation*. Sessions notice at their next record, forget what they had decided and decide
+//! anew, so that nothing goes on a basis that has lapsed.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use icomm_pki::{MemberId, Role};
+
+use crate::agreement::Purpose;
+use crate::book::{Book, Change, DocumentKind, Refusal};
+use crate::cedar::overlay::Overlay;
+use crate::decision::{Decision, Receiver, Request, decide};
+use crate::directory::KeyDirectory;
+use crate::lane::{Lane, Route, Sources};
+use crate::session::{PeerSession, SessionPolicy, UpstreamSession};
+
+/// A node's policy. Cloning is cheap: clones are the same policy.
+#[derive(Clone)]
+pub struct Policy(Arc<Shared>);
+
+struct Shared {
+    /// The same as in `current`, readable without a lock: what a session compares for every record.
+    generation: AtomicU64,
+    current: RwLock<Arc<Snapshot>>,
+    /// Held by whoever changes something, while it reads, checks and replaces.
+    change: Mutex<()>,
+}
+
+/// What holds at one generation.
+pub(crate) struct Snapshot {
+    pub(crate) generation: u64,
+    pub(crate) book: Book,
+    pub(crate) directory: Arc<dyn KeyDirectory>,
+    pub(crate) overlays: Vec<Overlay>,
+}
+
+impl Snapshot {
+    pub(crate) fn sources(&self) -> Sources<'_> {
+        Sources {
+            book: &self.book,
+            directory: self.directory.as_ref(),
+            overlays: &self.overlays,
+        }
+    }
+}
+
+impl Policy {
+    /// The policy of the book's owner. `overlays` are the national laws of the owner; they apply to all that its node sends.
+    #[must_use]
+    pub fn new(book: Book, directory: Arc<dyn KeyDirectory>, overlays: Vec<Overlay>) -> Self {
+        let snapshot = Snapshot {
+            generation: 1,
+            book,
+            directory,
+            overlays,
+        };
+        Self(Arc::new(Shared {
+            generation: AtomicU64::new(1),
+            current: RwLock::new(Arc::new(snapshot)),
+            change: Mutex::new(()),
+        }))
+    }
+
+    /// Counts the changes. Two equal generations decide equally at equal times.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.0.generation.load(Ordering::Acquire)
+    }
+
+    /// Whose policy it is.
+    #[must_use]
+    pub fn owner(&self) -> MemberId {
+        self.snapshot().book.owner().clone()
+    }
+
+    /// The book as it is now.
+    #[must_use]
+    pub fn book(&self) -> Book {
+        self.snapshot().book.clone()
+    }
+
+    /// What a document would change; changes nothing. A node asks this, stores the document, and then calls
+    /// [`Self::receive`].
+    ///
+    /// # Errors
+    /// When the book does not take it.
+    pub fn examine(&self, kind: DocumentKind, bytes: &[u8], now: u64) -> Result<Change, Refusal> {
+        let snapshot = self.snapshot();
+        snapshot
+            .book
+            .clone()
+            .receive(kind, bytes, snapshot.directory.as_ref(), now)
+    }
+
+    /// Verifies a document and takes it into the book; `now` in seconds since 1970.
+    ///
+    /// # Errors
+    /// When the book does not take it. The policy is then as before.
+    pub fn receive(&self, kind: DocumentKind, bytes: &[u8], now: u64) -> Result<Change, Refusal> {
+        self.change(|snapshot| {
+            let mut book = snapshot.book.clone();
+            let change = book.receive(kind, bytes, snapshot.directory.as_ref(), now)?;
+            let next = (change != Change::Nothing).then(|| Snapshot {
+                book,
+                ..snapshot.copied()
+            });
+            Ok((change, next))
+        })
+    }
+
+    /// Takes another directory: a new trust bundle arrived.
+    pub fn set_directory(&self, directory: Arc<dyn KeyDirectory>) {
+        self.replace(|snapshot| Snapshot {
+            directory,
+            ..snapshot.copied()
+        });
+    }
+
+    /// Takes other national laws.
+    pub fn set_overlays(&self, overlays: Vec<Overlay>) {
+        self.replace(|snapshot| Snapshot {
+            overlays,
+            ..snapshot.copied()
+        });
+    }
+
+    /// Decides once. A link uses a [session](Self::session), which remembers.
+    #[must_use]
+    pub fn decide(&self, request: &Request<'_>) -> Decision {
+        let Request {
+            origin,
+            holder,
+            receiver,
+            purpose,
+            class,
+            now,
+        } = *request;
+        let Receiver { member: receiver, role } = receiver;
+        let snapshot = self.snapshot();
+        let route = Route {
+            origin,
+            holder,
+            receiver,
+            role: *role,
+            purpose,
+        };
+        decide(&Lane::open(route, snapshot.sources(), now), origin, receiver, class)
+    }
+
+    /// What one link to `receiver` decides by, with the owner as holder. Towards the global node it yields nothing but
+    /// de-nominalised views.
+    #[must_use]
+    pub fn session(&self, receiver: Receiver) -> SessionPolicy {
+        self.session_for(receiver, None)
+    }
+
+    /// As [`Self::session`], for one purpose only.
+    #[must_use]
+    pub fn session_for(&self, receiver: Receiver, purpose: Option<Purpose>) -> SessionPolicy {
+        let global =
+            receiver.role == Role::Global || self.snapshot().directory.role(&receiver.member) == Some(Role::Global);
+        let session = PeerSession::new(self.clone(), receiver, purpose);
+        if global {
+            SessionPolicy::Upstream(UpstreamSession::new(session))
+        } else {
+            SessionPolicy::Peer(session)
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        // A snapshot is replaced as a whole, so a panic while the lock was held can't have left half of one.
+        self.0.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn replace(&self, next: impl FnOnce(&Snapshot) -> Snapshot) {
+        let changed: Result<(), Refusal> = self.change(|snapshot| Ok(((), Some(next(snapshot)))));
+        debug_assert!(changed.is_ok(), "nothing here refuses");
+    }
+
+    fn change<T>(
+        &self,
+        decide: impl FnOnce(&Snapshot) -> Result<(T, Option<Snapshot>), Refusal>,
+    ) -> Result<T, Refusal> {
+        let _changing = self.0.change.lock().unwrap_or_else(PoisonError::into_inner);
+        let (answer, next) = decide(&self.snapshot())?;
+        if let Some(mut next) = next {
+            next.generation += 1;
+            let generation = next.generation;
+            *self.0.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
+            // After the snapshot: who sees the new number finds the new snapshot or a later one.
+            self.0.generation.store(generation, Ordering::Release);
+        }
+        Ok(answer)
+    }
+}
+
+impl Snapshot {
+    fn copied(&self) -> Self {
+        Self {
+            generation: self.generation,
+            book: self.book.clone(),
+            directory: self.directory.clone(),
+            overlays: self.overlays.clone(),
+        }
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Policy(of {}, generation {})", self.owner(), self.generation())
+    }
+}
