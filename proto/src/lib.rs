@@ -6,6 +6,7 @@
 
 #![warn(missing_docs)]
 
+pub mod codes;
 pub mod denominalised;
 pub mod entry;
 pub mod id;
@@ -18,6 +19,7 @@ mod text;
 pub mod v1;
 pub mod view;
 
+pub use codes::{CodeList, CodeLists, InvalidCodeList, List};
 pub use denominalised::{Denominalised, NotDenominalised};
 pub use entry::{Entry, EntryHead, EntryKind, InvalidEntry};
 pub use id::{InvalidRecordId, RecordId};
