@@ -9,14 +9,17 @@
 pub mod codes;
 pub mod denominalised;
 pub mod entry;
+mod field;
 pub mod id;
 pub mod kind;
 pub mod log;
 pub mod origin;
+pub mod record;
 pub mod seal;
 pub mod section;
 mod text;
 pub mod v1;
+pub mod validate;
 pub mod view;
 
 pub use codes::{CodeList, CodeLists, InvalidCodeList, List};
@@ -25,6 +28,7 @@ pub use entry::{Entry, EntryHead, EntryKind, InvalidEntry};
 pub use id::{InvalidRecordId, RecordId};
 pub use kind::{RecordKind, UnknownRecordKind};
 pub use origin::{InvalidOrigin, LogName, Origin};
+pub use record::{FieldError, Reason, Record};
 pub use section::{SectionKind, SectionSet, Sensitivity, UnknownSection};
 pub use view::{InvalidSection, InvalidView, Tampered, VerifiedView, View};
 

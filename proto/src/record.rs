@@ -1,0 +1,328 @@
+//! A record: a case that was validated and generalised, ready to be sealed and issued.
+//!
+//! What an officer or a program hands in is a [`v1::Draft`]. [`Record::validate`] checks all of it against the code lists
+//! and rules, and sets what is derived: the class that policies decide on, and the general form of each
+//! quasi-identifying value.
+//!
+//! | exact, section `exact` or `persons` | general, section `case` |
+//! |---|---|
+//! | seizure date | month |
+//! | quantity and unit | band of the quantity in the normal unit, and that unit |
+//! | value | band |
+//! | birth date | age band at the date of the seizure |
+//! | goods' categories | the sorted set in `case.class` |
+
+use icomm_pki::MemberId;
+use prost::Message;
+use rand::Rng;
+
+use crate::codes::CodeLists;
+use crate::entry::{EntryHead, EntryKind};
+use crate::field::Path;
+use crate::id::RecordId;
+use crate::kind::RecordKind;
+use crate::seal::seal;
+use crate::section::SectionKind;
+use crate::v1;
+use crate::validate::{
+    Check, NARRATIVE_BYTES_MAX, RECORD_BYTES_MAX, companies, exact, goods, images, persons, references,
+};
+use crate::view::View;
+
+pub use crate::field::{FieldError, Reason};
+
+/// A valid record. All mandatory fields are there, all codes are known, derived fields are set, empty sections are absent.
+#[derive(Clone, PartialEq)]
+pub struct Record {
+    kind: RecordKind,
+    draft: v1::Draft,
+}
+
+/// Which fields are mandatory: what the record is about, and whether it is in the simplified form.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Form {
+    kind: RecordKind,
+    short: bool,
+}
+
+impl Form {
+    pub(crate) fn is_seizure(self) -> bool {
+        self.kind == RecordKind::Seizure
+    }
+
+    pub(crate) const fn is_long(self) -> bool {
+        !self.short
+    }
+
+    pub(crate) fn is_long_seizure(self) -> bool {
+        self.is_long() && self.is_seizure()
+    }
+
+    /// Why a field that both forms have is mandatory.
+    pub(crate) const MINIMUM: &'static str = "every record of this kind has it, in the short form too";
+
+    /// Why a field of the long form is mandatory.
+    pub(crate) const LONG: &'static str = "the long form has it; set `short_form` for the simplified one";
+}
+
+impl Record {
+    /// Checks and generalises a draft that `originator` is about to issue. On failure gives everything that is wrong, in
+    /// the order of the fields.
+    pub fn validate(draft: v1::Draft, lists: &CodeLists, originator: &MemberId) -> Result<Self, Vec<FieldError>> {
+        let mut check = Check {
+            lists,
+            errors: Vec::new(),
+        };
+        let v1::Draft {
+            kind,
+            case,
+            exact,
+            references,
+            persons,
+            companies,
+            narrative,
+            images,
+        } = draft;
+        let Some(kind) = v1::RecordKind::try_from(kind)
+            .ok()
+            .and_then(|kind| RecordKind::try_from(kind).ok())
+        else {
+            let why = "it is `seizure`, `suspect` or `company`";
+            return Err(vec![FieldError::new(Path::top("kind"), "", Reason::Missing(why))]);
+        };
+        let mut draft = v1::Draft {
+            kind: v1::RecordKind::from(kind).into(),
+            case: Some(case.unwrap_or_default()),
+            exact: Some(exact.unwrap_or_default()),
+            references: Some(references.unwrap_or_default()),
+            persons,
+            companies,
+            narrative,
+            images,
+        };
+        check.draft(kind, originator, &mut draft);
+        let sections = Self { kind, draft };
+        let bytes: usize = sections.encoded().iter().map(|(_, bytes)| bytes.len()).sum();
+        if bytes > RECORD_BYTES_MAX {
+            let reason = Reason::RecordTooLarge {
+                bytes,
+                max: RECORD_BYTES_MAX,
+            };
+            check.refuse(Path::top("record"), "", reason);
+        }
+        if check.errors.is_empty() {
+            Ok(sections)
+        } else {
+            Err(check.errors)
+        }
+    }
+
+    /// What the record is about.
+    #[must_use]
+    pub const fn kind(&self) -> RecordKind {
+        self.kind
+    }
+
+    /// The validated contents. Sections without contents are None.
+    #[must_use]
+    pub const fn draft(&self) -> &v1::Draft {
+        &self.draft
+    }
+
+    /// Commits to the record and gives the view with all its sections: version 1 is an `ISSUE`, a later one an `AMEND`.
+    /// `entropy` must be a cryptographic source.
+    #[must_use]
+    pub fn seal<R: Rng + ?Sized>(self, id: RecordId, version: u32, entropy: &mut R) -> View {
+        let head = EntryHead {
+            kind: if version <= 1 {
+                EntryKind::Issue
+            } else {
+                EntryKind::Amend
+            },
+            record_kind: self.kind,
+            record_id: id,
+            version,
+        };
+        let sections = self.encoded();
+        let sections: Vec<_> = sections.iter().map(|(kind, bytes)| (*kind, bytes.as_slice())).collect();
+        #[expect(
+            clippy::expect_used,
+            reason = "`validate` bounds the size, and a record always has section `case`"
+        )]
+        seal(&head, &sections, entropy).expect("a validated record can be sealed")
+    }
+
+    /// The encoded sections in ascending order, without the empty ones.
+    fn encoded(&self) -> Vec<(SectionKind, Vec<u8>)> {
+        let v1::Draft {
+            kind: _,
+            case,
+            exact,
+            references,
+            persons,
+            companies,
+            narrative,
+            images,
+        } = &self.draft;
+        let sections = [
+            (SectionKind::Case, case.as_ref().map(Message::encode_to_vec)),
+            (SectionKind::Exact, exact.as_ref().map(Message::encode_to_vec)),
+            (SectionKind::References, references.as_ref().map(Message::encode_to_vec)),
+            (SectionKind::Persons, persons.as_ref().map(Message::encode_to_vec)),
+            (SectionKind::Companies, companies.as_ref().map(Message::encode_to_vec)),
+            (SectionKind::Narrative, narrative.as_ref().map(Message::encode_to_vec)),
+            (SectionKind::Images, images.as_ref().map(Message::encode_to_vec)),
+        ];
+        sections
+            .into_iter()
+            .filter_map(|(kind, bytes)| Some((kind, bytes.filter(|bytes| !bytes.is_empty())?)))
+            .collect()
+    }
+}
+
+impl std::fmt::Debug for Record {
+    /// Never the contents.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Record")
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Check<'_> {
+    fn draft(&mut self, kind: RecordKind, originator: &MemberId, draft: &mut v1::Draft) {
+        let v1::Draft {
+            kind: _,
+            case,
+            exact: exact_section,
+            references: reference_section,
+            persons: person_section,
+            companies: company_section,
+            narrative,
+            images: image_section,
+        } = draft;
+        let case = case.get_or_insert_default();
+        let mut exact_message = exact_section.take().unwrap_or_default();
+        let form = Form {
+            kind,
+            short: case.short_form,
+        };
+
+        self.class(form, case.class.get_or_insert_default());
+        let date = self.case(form, case, &mut exact_message);
+        goods(self, form, &mut case.goods, &mut exact_message.goods);
+        exact(self, &mut exact_message);
+        *exact_section = non_empty(exact_message);
+
+        let mut reference_message = reference_section.take().unwrap_or_default();
+        references(self, form, &mut reference_message);
+        *reference_section = non_empty(reference_message);
+
+        let v1::Persons {
+            persons: mut identities,
+        } = person_section.take().unwrap_or_default();
+        persons(self, date, &mut case.persons, &mut identities);
+        *person_section = non_empty(v1::Persons { persons: identities });
+
+        let v1::Companies {
+            companies: mut identities,
+        } = company_section.take().unwrap_or_default();
+        companies(self, &mut case.companies, &mut identities);
+        *company_section = non_empty(v1::Companies { companies: identities });
+        match kind {
+            RecordKind::Suspect if case.persons.is_empty() => {
+                self.refuse(
+                    Path::top("persons"),
+                    "",
+                    Reason::Missing("a suspect record has a person"),
+                );
+            }
+            RecordKind::Company if case.companies.is_empty() => {
+                self.refuse(
+                    Path::top("companies"),
+                    "",
+                    Reason::Missing("a company record has a company"),
+                );
+            }
+            _ => {}
+        }
+
+        let mut texts = narrative.take().unwrap_or_default();
+        self.narrative(&mut texts);
+        *narrative = non_empty(texts);
+
+        let v1::Images { images: mut items } = image_section.take().unwrap_or_default();
+        images(self, &mut items);
+        *image_section = non_empty(v1::Images { images: items });
+
+        self.derive_class(kind, originator, case);
+    }
+
+    fn narrative(&mut self, narrative: &mut v1::Narrative) {
+        let v1::Narrative {
+            narrative,
+            goods_description,
+            concealment_description,
+            handling_conditions,
+        } = narrative;
+        self.lines(Path::top("narrative"), narrative, NARRATIVE_BYTES_MAX);
+        self.lines(Path::top("goods_description"), goods_description, NARRATIVE_BYTES_MAX);
+        self.lines(
+            Path::top("concealment_description"),
+            concealment_description,
+            NARRATIVE_BYTES_MAX,
+        );
+        self.lines(
+            Path::top("handling_conditions"),
+            handling_conditions,
+            NARRATIVE_BYTES_MAX,
+        );
+    }
+
+    /// Sets what the node knows better than the draft; refuses a draft that says otherwise.
+    fn derive_class(&mut self, kind: RecordKind, originator: &MemberId, case: &mut v1::Case) {
+        let mut categories: Vec<String> = case.goods.iter().map(|goods| goods.category.clone()).collect();
+        categories.sort();
+        categories.dedup();
+        let class = case.class.get_or_insert_default();
+        let mut given = std::mem::replace(&mut class.categories, categories);
+        given.sort();
+        given.dedup();
+        if !given.is_empty() && given != class.categories {
+            let expected = class.categories.join(", ");
+            self.refuse(
+                Path::top("categories"),
+                &given.join(", "),
+                Reason::Contradicts {
+                    field: "goods",
+                    expected,
+                },
+            );
+        }
+        let expected = i32::from(v1::RecordKind::from(kind));
+        if class.kind != 0 && class.kind != expected {
+            let reason = Reason::Contradicts {
+                field: "the record's kind",
+                expected: kind.to_string(),
+            };
+            self.refuse(Path::top("class").field("kind"), &class.kind.to_string(), reason);
+        }
+        class.kind = expected;
+        if !class.originator.is_empty() && class.originator != originator.as_str() {
+            let reason = Reason::Contradicts {
+                field: "the node's identity",
+                expected: originator.to_string(),
+            };
+            self.refuse(Path::top("originator"), &class.originator, reason);
+        }
+        originator.as_str().clone_into(&mut class.originator);
+    }
+}
+
+/// None for a message in which nothing is set: an empty section is not committed to.
+fn non_empty<M: Message + Default + PartialEq>(message: M) -> Option<M> {
+    (message != M::default()).then_some(message)
+}
+
+#[cfg(test)]
+mod tests;
