@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls_pki_types::CertificateDer;
 use thiserror::Error;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
@@ -42,17 +42,13 @@ impl AuthorityKey {
 
     /// Reads a PEM text with exactly one PKCS#8 P-256 `PRIVATE KEY`.
     pub fn from_pem(text: &str) -> Result<Self, InvalidKey> {
-        let [key] = pem::private_keys::<1>(text)?;
-        Self::from_pkcs8(key)
+        let [key] = pem::private_keys(text)?;
+        TlsKey::from_pkcs8(key.secret_pkcs8_der()).map(Self)
     }
 
     /// One PKCS#8 `PRIVATE KEY` block.
     pub fn to_pem(&self) -> Zeroizing<String> {
         self.0.to_pem()
-    }
-
-    fn from_pkcs8(key: PrivatePkcs8KeyDer<'static>) -> Result<Self, InvalidKey> {
-        TlsKey::from_pkcs8(key).map(Self)
     }
 }
 

@@ -75,9 +75,12 @@ pub enum InvalidCertificate {
     /// An extension twice.
     #[error("the certificate has the extension `{0}` twice")]
     RepeatedExtension(&'static str),
-    /// An extension that is missing or not marked critical although it must be.
-    #[error("the certificate lacks a critical extension `{0}`")]
+    /// An extension that is missing.
+    #[error("the certificate lacks the extension `{0}`")]
     MissingExtension(&'static str),
+    /// An extension that is marked critical and must not be, or the other way round.
+    #[error("the certificate's extension `{0}` is critical although it must not be, or is not although it must")]
+    Criticality(&'static str),
     /// An authority's certificate where a member's or a node's must be.
     #[error("the certificate is an authority's and can't stand for a member or a node")]
     IsAuthority,

@@ -6,10 +6,13 @@ use zeroize::Zeroizing;
 
 use crate::InvalidKey;
 
+/// A PKCS#8 private key that is wiped when dropped.
+pub(crate) type PrivateKey = Zeroizing<PrivatePkcs8KeyDer<'static>>;
+
 /// Exactly `N` PKCS#8 private keys; blocks of other kinds between them are passed over.
-pub(crate) fn private_keys<const N: usize>(text: &str) -> Result<[PrivatePkcs8KeyDer<'static>; N], InvalidKey> {
-    let keys: Result<Vec<_>, _> = PrivatePkcs8KeyDer::pem_slice_iter(text.as_bytes()).collect();
-    let keys = keys.map_err(InvalidKey::Pem)?;
+pub(crate) fn private_keys<const N: usize>(text: &str) -> Result<[PrivateKey; N], InvalidKey> {
+    let keys = PrivatePkcs8KeyDer::pem_slice_iter(text.as_bytes()).map(|key| key.map(Zeroizing::new));
+    let keys = keys.collect::<Result<Vec<_>, _>>().map_err(InvalidKey::Pem)?;
     let found = keys.len();
     keys.try_into().map_err(|_| InvalidKey::Count { found, expected: N })
 }

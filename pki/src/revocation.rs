@@ -43,8 +43,8 @@ pub enum InvalidRevocationList {
     /// No number or no date of the next list, or dates in the wrong order.
     #[error("the revocation list lacks a number, or an end of its validity after its start")]
     Incomplete,
-    /// A partial list, or one with an extension that we don't know.
-    #[error("the revocation list has an extension `{oid}` that the profile does not know")]
+    /// A partial list, or one with an extension that we don't know or that must not be critical.
+    #[error("the revocation list has an extension `{oid}` that the profile does not know, or not as critical")]
     UnknownExtension {
         /// The object identifier.
         oid: String,
@@ -199,7 +199,7 @@ impl RevocationList {
         }
         for extension in list.extensions() {
             match extension.parsed_extension() {
-                ParsedExtension::AuthorityKeyIdentifier(_) | ParsedExtension::CRLNumber(_) => {}
+                ParsedExtension::AuthorityKeyIdentifier(_) | ParsedExtension::CRLNumber(_) if !extension.critical => {}
                 // A list for some certificates or some reasons only would leave the others unchecked.
                 _ => {
                     return Err(InvalidRevocationList::UnknownExtension {

@@ -39,6 +39,8 @@ pub(super) struct Common<'a> {
     pub(super) names: &'a [GeneralName<'a>],
     pub(super) constraints: Option<&'a NameConstraints<'a>>,
     key_usage: u16,
+    subject_key_id: Option<()>,
+    authority_key_id: Option<()>,
 }
 
 impl<'a> Common<'a> {
@@ -66,40 +68,52 @@ impl<'a> Common<'a> {
             names: &[],
             constraints: None,
             key_usage: 0,
+            subject_key_id: None,
+            authority_key_id: None,
         };
         common.read_extensions(certificate)?;
         Ok(common)
     }
 
     fn read_extensions(&mut self, certificate: &'a X509Certificate<'a>) -> Result<(), InvalidCertificate> {
-        let (mut basic, mut usage) = (None, None);
-        let (mut subject_id, mut authority_id, mut names) = (None, None, None);
+        let (mut basic, mut usage, mut names, mut misplaced) = (None, None, None, None);
         for extension in certificate.extensions() {
-            let critical = extension.critical;
+            let mut must_be = |critical: bool, name| {
+                if extension.critical != critical {
+                    misplaced.get_or_insert(name);
+                }
+                name
+            };
             match extension.parsed_extension() {
-                ParsedExtension::BasicConstraints(value) => once(&mut basic, (critical, value), "basicConstraints"),
-                ParsedExtension::KeyUsage(value) => once(&mut usage, (critical, value.flags), "keyUsage"),
+                ParsedExtension::BasicConstraints(value) => once(&mut basic, value, must_be(true, "basicConstraints")),
+                ParsedExtension::KeyUsage(value) => once(&mut usage, value.flags, must_be(true, "keyUsage")),
+                ParsedExtension::NameConstraints(value) => {
+                    once(&mut self.constraints, value, must_be(true, "nameConstraints"))
+                }
+                ParsedExtension::SubjectKeyIdentifier(_) => {
+                    once(&mut self.subject_key_id, (), must_be(false, "subjectKeyIdentifier"))
+                }
+                ParsedExtension::AuthorityKeyIdentifier(_) => {
+                    once(&mut self.authority_key_id, (), must_be(false, "authorityKeyIdentifier"))
+                }
                 ParsedExtension::ExtendedKeyUsage(value) => once(&mut self.extended_key_usage, value, "extKeyUsage"),
                 ParsedExtension::SubjectAlternativeName(value) => once(&mut names, value, "subjectAltName"),
-                ParsedExtension::NameConstraints(value) if critical => {
-                    once(&mut self.constraints, value, "nameConstraints")
-                }
-                ParsedExtension::NameConstraints(_) => Err(InvalidCertificate::MissingExtension("nameConstraints")),
-                ParsedExtension::SubjectKeyIdentifier(_) => once(&mut subject_id, (), "subjectKeyIdentifier"),
-                ParsedExtension::AuthorityKeyIdentifier(_) => once(&mut authority_id, (), "authorityKeyIdentifier"),
                 ParsedExtension::ParseError { .. } => Err(InvalidCertificate::Encoding),
                 _ => Err(InvalidCertificate::UnknownExtension {
                     oid: extension.oid.to_id_string(),
                 }),
             }?;
         }
-        match basic {
-            Some((true, basic)) => self.ca = basic.ca.then_some(basic),
-            _ => return Err(InvalidCertificate::MissingExtension("basicConstraints")),
+        if let Some(name) = misplaced {
+            return Err(InvalidCertificate::Criticality(name));
         }
-        match usage {
-            Some((true, flags)) => self.key_usage = flags,
-            _ => return Err(InvalidCertificate::MissingExtension("keyUsage")),
+        let missing = InvalidCertificate::MissingExtension;
+        self.ca = Some(basic.ok_or(missing("basicConstraints"))?).filter(|basic| basic.ca);
+        self.key_usage = usage.ok_or(missing("keyUsage"))?;
+        self.subject_key_id.ok_or(missing("subjectKeyIdentifier"))?;
+        // Only who signs his own certificate needs not say whose key that is.
+        if certificate.subject() != certificate.issuer() {
+            self.authority_key_id.ok_or(missing("authorityKeyIdentifier"))?;
         }
         self.names = names.map(|names| names.general_names.as_slice()).unwrap_or_default();
         Ok(())

@@ -9,7 +9,7 @@ use ed25519_dalek::{SigningKey, pkcs8::DecodePrivateKey};
 use libp2p_identity::{Keypair, PeerId, ed25519};
 use rand::{TryRng, rngs::SysRng};
 use rustls::{SignatureScheme, crypto::aws_lc_rs::sign::any_ecdsa_type};
-use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls_pki_types::PrivatePkcs8KeyDer;
 use zeroize::Zeroizing;
 
 use super::{InvalidKey, member::ed25519_pkcs8};
@@ -47,7 +47,10 @@ impl NodeKey {
         let [tls, p2p] = pem::private_keys(text)?;
         let wrong = |_| InvalidKey::Algorithm { wanted: "an Ed25519" };
         let p2p = SigningKey::from_pkcs8_der(p2p.secret_pkcs8_der()).map_err(wrong)?;
-        Self::new(TlsKey::from_pkcs8(tls)?, Zeroizing::new(p2p.to_bytes()))
+        Self::new(
+            TlsKey::from_pkcs8(tls.secret_pkcs8_der())?,
+            Zeroizing::new(p2p.to_bytes()),
+        )
     }
 
     /// Writes both keys as PKCS#8 version 1 PEM blocks: the P-256 TLS key, then the Ed25519 libp2p key.
@@ -78,6 +81,14 @@ impl fmt::Debug for NodeKey {
     }
 }
 
+/// PKCS#8 version 1 of a P-256 key without its public key (RFC 5208 and 5915): this, then the scalar.
+const P256_HEAD: [u8; 35] = *b"\x30\x41\x02\x01\x00\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\
+    \x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x04\x27\x30\x25\x02\x01\x01\x04\x20";
+/// The same with its public key: this, the scalar, [`P256_PUBLIC_TAG`], the uncompressed point.
+const P256_PUBLIC_HEAD: [u8; 36] = *b"\x30\x81\x87\x02\x01\x00\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\
+    \x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x04\x6d\x30\x6b\x02\x01\x01\x04\x20";
+const P256_PUBLIC_TAG: [u8; 5] = *b"\xa1\x44\x03\x42\x00";
+
 /// A P-256 key in PKCS#8 form: a node's for TLS, or an authority's for certificates and revocation lists.
 #[derive(Clone)]
 pub(crate) struct TlsKey {
@@ -88,18 +99,28 @@ pub(crate) struct TlsKey {
 }
 
 impl TlsKey {
-    /// A new key.
+    /// A new key from the operating system's randomness.
     pub(crate) fn generate() -> Result<Self, InvalidKey> {
-        let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).map_err(|_| InvalidKey::Generation)?;
-        Self::from_pkcs8(PrivatePkcs8KeyDer::from(pair))
+        let mut scalar = Zeroizing::new([0; 32]);
+        SysRng
+            .try_fill_bytes(&mut *scalar)
+            .map_err(|_| InvalidKey::Generation)?;
+        Self::from_scalar(&scalar)
+    }
+
+    /// The key of a scalar. About one of 2^32 arrays is none, because it is zero or not below the group's order.
+    fn from_scalar(scalar: &[u8; 32]) -> Result<Self, InvalidKey> {
+        let bare = Zeroizing::new([&P256_HEAD[..], scalar].concat());
+        let public = Self::from_pkcs8(&bare).map_err(|_| InvalidKey::Generation)?.public;
+        // Once more with the public key in it, since not every program computes it.
+        let whole = [&P256_PUBLIC_HEAD[..], scalar, &P256_PUBLIC_TAG, &public].concat();
+        Self::from_pkcs8(&Zeroizing::new(whole)).map_err(|_| InvalidKey::Generation)
     }
 
     /// Takes a PKCS#8 key that must be on P-256.
-    pub(crate) fn from_pkcs8(key: PrivatePkcs8KeyDer<'static>) -> Result<Self, InvalidKey> {
+    pub(crate) fn from_pkcs8(pkcs8: &[u8]) -> Result<Self, InvalidKey> {
         let wrong = InvalidKey::Algorithm { wanted: "a P-256" };
-        let pkcs8 = Zeroizing::new(key.secret_pkcs8_der().to_vec());
-        let key = PrivateKeyDer::Pkcs8(key);
-        let Ok(signing) = any_ecdsa_type(&key) else {
+        let Ok(signing) = any_ecdsa_type(&PrivatePkcs8KeyDer::from(pkcs8).into()) else {
             return Err(wrong);
         };
         if signing
@@ -112,7 +133,7 @@ impl TlsKey {
             return Err(wrong);
         };
         Ok(Self {
-            pkcs8: Arc::new(pkcs8),
+            pkcs8: Arc::new(Zeroizing::new(pkcs8.to_vec())),
             signing,
             public,
         })
@@ -145,5 +166,27 @@ impl rcgen::SigningKey for TlsKey {
         signer
             .and_then(|signer| signer.sign(message).ok())
             .ok_or(rcgen::Error::RemoteKeyError)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scalars_that_are_none_and_the_first_that_is_one() {
+        let order = *b"\xff\xff\xff\xff\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\
+            \xbc\xe6\xfa\xad\xa7\x17\x9e\x84\xf3\xb9\xca\xc2\xfc\x63\x25\x51";
+        for scalar in [[0; 32], order, [0xff; 32]] {
+            assert!(
+                matches!(TlsKey::from_scalar(&scalar), Err(InvalidKey::Generation)),
+                "{scalar:?}"
+            );
+        }
+        // One times the generator is the generator (SEC 2, 2.4.2).
+        let mut one = [0; 32];
+        one[31] = 1;
+        let generator = *b"\x04\x6b\x17\xd1\xf2\xe1\x2c\x42\x47";
+        assert!(TlsKey::from_scalar(&one).unwrap().public.starts_with(&generator));
     }
 }

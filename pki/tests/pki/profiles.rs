@@ -6,6 +6,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, ExtendedKeyUsagePurpose as Eku, IsCa, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, SanType,
 };
+use rustls_pki_types::pem::PemObject;
 
 use crate::{
     certificates::refused,
@@ -336,4 +337,80 @@ fn validity_that_ends_before_it_starts() {
         profile(|_, params| params.not_after = params.not_before),
         InvalidCertificate::Validity
     );
+}
+
+#[test]
+fn key_identifiers_missing_or_critical() {
+    let missing = profile(|_, params| params.use_authority_key_identifier_extension = false);
+    assert_eq!(missing, InvalidCertificate::MissingExtension("authorityKeyIdentifier"));
+    let critical = profile(|_, params| {
+        params.use_authority_key_identifier_extension = false;
+        let mut extension = CustomExtension::from_oid_content(&[2, 5, 29, 35], vec![0x30, 0x03, 0x80, 0x01, 0x00]);
+        extension.set_criticality(true);
+        params.custom_extensions.push(extension);
+    });
+    assert_eq!(critical, InvalidCertificate::Criticality("authorityKeyIdentifier"));
+}
+
+/// x509-limbo's chains are those of the web and have none of our profiles; so none may get in, and where a case is about
+/// something that our profile looks at before names, it must be refused for that.
+#[test]
+fn x509_limbo() {
+    let path = format!("{}/../../shared/vectors/limbo.json", env!("CARGO_MANIFEST_DIR"));
+    let Ok(text) = std::fs::read_to_string(&path) else {
+        return eprintln!("skipped: no test vectors at `{path}`");
+    };
+    let limbo: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let unknown = |oid: &str| InvalidCertificate::UnknownExtension { oid: oid.to_owned() };
+    let leaves = [
+        ("rfc5280::serial::too-long", InvalidCertificate::Serial),
+        ("rfc5280::serial::zero", InvalidCertificate::Serial),
+        ("rfc5280::san::malformed", InvalidCertificate::Encoding),
+        (
+            "rfc5280::duplicate-extensions",
+            InvalidCertificate::RepeatedExtension("subjectAltName"),
+        ),
+        (
+            "rfc5280::unknown-critical-extension-ee",
+            unknown("1.3.6.1.4.1.55738.666.1"),
+        ),
+        ("rfc5280::ee-critical-aia-invalid", unknown("1.3.6.1.5.5.7.1.1")),
+        (
+            "rfc5280::mismatching-signature-algorithm",
+            InvalidCertificate::SignatureAlgorithm,
+        ),
+    ];
+    let lists = [
+        ("crl::crlnumber-missing", InvalidRevocationList::Incomplete),
+        (
+            "crl::crlnumber-critical",
+            InvalidRevocationList::UnknownExtension {
+                oid: "2.5.29.20".into(),
+            },
+        ),
+    ];
+    let mut named = 0;
+    for case in limbo["testcases"].as_array().unwrap() {
+        let name = case["id"].as_str().unwrap();
+        let certificate =
+            |pem: &serde_json::Value| CertificateDer::from_pem_slice(pem.as_str().unwrap().as_bytes()).unwrap();
+        let peer = certificate(&case["peer_certificate"]);
+        assert!(MemberCertificate::parse(peer.clone()).is_err(), "{name}");
+        let refused = NodeCertificate::parse(peer).unwrap_err();
+        if let Some((_, expected)) = leaves.iter().find(|(case, _)| *case == name) {
+            assert_eq!(refused, *expected, "{name}");
+            named += 1;
+        }
+        for field in ["trusted_certs", "untrusted_intermediates"] {
+            for authority in case[field].as_array().unwrap() {
+                assert!(AuthorityCertificate::parse(certificate(authority)).is_err(), "{name}");
+            }
+        }
+        if let Some((_, expected)) = lists.iter().find(|(case, _)| *case == name) {
+            let list = RevocationList::from_pem(case["crls"][0].as_str().unwrap()).unwrap_err();
+            assert_eq!(list, *expected, "{name}");
+            named += 1;
+        }
+    }
+    assert_eq!(named, leaves.len() + lists.len());
 }
