@@ -20,6 +20,7 @@ mod backoff;
 mod carrier;
 mod client;
 mod config;
+mod connection;
 mod dialer;
 mod environment;
 mod error;
@@ -37,13 +38,14 @@ mod trust;
 pub use address::{Address, HostPort, InvalidAddress};
 pub use carrier::Carrier;
 pub use config::{Config, Limits, Peer};
+pub use connection::{CloseReason, ConnectionStatus};
 pub use dialer::{DialState, PeerStatus};
 pub use environment::Environment;
 pub use error::{AdoptError, BindError, ConnectError};
 pub use links::{Announcement, Links, Status};
 pub use p2p::{AttestError, OpenError};
 pub use probe::{Outcome, Probe, Report};
-pub use registry::{CloseReason, ConnectionStatus, TooManyConnections};
+pub use registry::TooManyConnections;
 pub use session::{FrameStream, LinkLost, SessionHandler};
 
 #[cfg(test)]

@@ -87,10 +87,8 @@ impl FromStr for Address {
             text: text.to_owned(),
             source,
         })?;
-        let spoken = address.iter().any(|part| match part {
-            Protocol::Tcp(_) | Protocol::QuicV1 | Protocol::P2pCircuit => true,
-            _ => false,
-        });
+        let carries = |part| matches!(part, Protocol::Tcp(_) | Protocol::QuicV1 | Protocol::P2pCircuit);
+        let spoken = address.iter().any(carries);
         if spoken {
             Ok(Self::Libp2p(address))
         } else {

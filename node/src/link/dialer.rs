@@ -14,10 +14,10 @@ use super::{
     Address, Carrier, ConnectError, Peer, SessionHandler,
     carrier::CarrierIo,
     client,
+    connection::Connection,
     gate::Gate,
     meter,
     p2p::{P2p, through},
-    registry::Connection,
     tls,
 };
 

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -22,12 +23,13 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Address, AdoptError, BindError, CloseReason, Config, ConnectionStatus, Environment, HostPort, Peer, PeerStatus,
     Report, SessionHandler,
+    connection::{Connection, Stage},
     dialer::{self, Dialing, Watched},
     gate::Gate,
     meter,
     p2p::P2p,
     probe,
-    registry::{Connection, Registry, Stage},
+    registry::Registry,
     server, tls,
     trust::Trust,
 };
@@ -102,9 +104,7 @@ impl Links {
         environment: Environment,
         handler: Arc<dyn SessionHandler>,
     ) -> Result<Self, BindError> {
-        if std::env::var_os("SSLKEYLOGFILE").is_some() {
-            return Err(BindError::KeyLog);
-        }
+        refuse_key_log(std::env::var_os("SSLKEYLOGFILE"))?;
         let keypair = identity.node_key().libp2p().clone();
         let trust = Arc::new(Trust::new(identity, bundle, environment)?);
         let registry = Registry::new(keypair.public().to_peer_id(), config.limits.member_connections_max);
@@ -248,6 +248,11 @@ impl Links {
         registry.close_where(|_| Some(CloseReason::Shutdown));
     }
 
+    #[cfg(test)]
+    pub(super) async fn panic_swarm(&self) {
+        self.dialing.p2p.panic().await;
+    }
+
     fn dial_as(&self, peer: Peer, listed: bool) {
         let key = (peer.member.clone(), peer.node.clone());
         let watched = Watched::new();
@@ -300,6 +305,15 @@ impl Drop for Links {
     }
 }
 
+/// libp2p's TLS honours the variable that makes programs write their session keys to a file.
+fn refuse_key_log(value: Option<OsString>) -> Result<(), BindError> {
+    if value.is_some() {
+        Err(BindError::KeyLog)
+    } else {
+        Ok(())
+    }
+}
+
 /// Closes connections whose time is over.
 async fn sweep(gate: Arc<Gate>) {
     let mut tick = tokio::time::interval(SWEEP);
@@ -338,5 +352,19 @@ fn overdue(
         Stage::Done(at) if at.elapsed() > LINGER => Some(CloseReason::Finished),
         _ if age > limits.connection_age() => Some(CloseReason::Age),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_log_stops_the_start() {
+        assert!(matches!(
+            refuse_key_log(Some("/tmp/keys".into())),
+            Err(BindError::KeyLog)
+        ));
+        assert!(refuse_key_log(None).is_ok());
     }
 }

@@ -4,7 +4,7 @@
 use icomm_pki::MemberId;
 use metrics::{Counter, Gauge, counter, gauge};
 
-use super::{Carrier, registry::Connection};
+use super::{Carrier, connection::Connection};
 
 const UNKNOWN: &str = "unknown";
 

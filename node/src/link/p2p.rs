@@ -20,8 +20,8 @@ use tokio::{
 use tokio_util::compat::FuturesAsyncReadCompatExt;
 
 use super::{
-    Address, Announcement, BindError, Carrier, Config, ConnectError, backoff::Backoff, carrier::CarrierIo, gate::Gate,
-    meter,
+    Address, Announcement, BindError, Carrier, CloseReason, Config, ConnectError, backoff::Backoff, carrier::CarrierIo,
+    connection::Connection, gate::Gate, meter,
 };
 
 mod attest;
@@ -114,6 +114,9 @@ impl Plan {
         let mut backoff = Backoff::new(REBUILD_MIN, REBUILD_MAX);
         while AssertUnwindSafe(driver.run()).catch_unwind().await.is_err() {
             meter::swarm_panicked();
+            // A QUIC stream outlives the swarm, and with it the port that the next swarm wants to listen on.
+            let failed = |c: &Connection| (c.carrier() != Carrier::Tls).then_some(CloseReason::Carrier);
+            self.gate.registry().close_where(failed);
             driver = loop {
                 let pause = backoff.pause(self.gate.trust().environment().roll());
                 tracing::error!(?pause, "the libp2p swarm panicked; building it anew");
@@ -198,6 +201,12 @@ impl P2p {
             .await
             .map_err(ConnectError::Stream)?;
         attested(&self.gate, opened.stream, peer, opened.carrier, true, since).await
+    }
+
+    #[cfg(test)]
+    pub(super) async fn panic(&self) {
+        let commands = self.running.load().commands.clone();
+        commands.send(Command::Panic).await.unwrap();
     }
 
     fn control(&self) -> streams::Control {

@@ -6,203 +6,17 @@
 
 use std::{
     collections::HashMap,
-    fmt,
-    sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use icomm_pki::{CertificateDer, MemberId, PeerId, PeerIdentity};
 use tokio::{sync::watch, time::Instant};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::{Carrier, meter};
-
-/// Why this node closed a connection.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CloseReason {
-    /// The peer's certificate or directory entry doesn't hold under the current bundle: revoked, removed, changed.
-    #[error("`{peer}` is no longer trusted: {why}")]
-    Untrusted {
-        /// Member and node.
-        peer: String,
-        /// What the check said.
-        why: String,
-    },
-    /// Our trust bundle has expired.
-    #[error("the trust bundle has expired")]
-    BundleExpired,
-    /// No frame of a session arrived in time.
-    #[error("no session was opened in time")]
-    Idle,
-    /// The connection reached its greatest age.
-    #[error("the connection reached its greatest age")]
-    Age,
-    /// Another connection to the same node took over.
-    #[error("another connection to the same node took over")]
-    Superseded,
-    /// The peer sent what no peer may send.
-    #[error("the peer sent an unacceptable frame")]
-    BadFrame,
-    /// The session is over.
-    #[error("the session is over")]
-    Finished,
-    /// The operator took the peer off the list, or asked for it.
-    #[error("closed by the operator")]
-    Requested,
-    /// This node is shutting down.
-    #[error("this node is shutting down")]
-    Shutdown,
-}
-
-impl CloseReason {
-    pub(super) fn label(&self) -> &'static str {
-        match self {
-            Self::Untrusted { .. } => "untrusted",
-            Self::BundleExpired => "bundle-expired",
-            Self::Idle => "idle",
-            Self::Age => "age",
-            Self::Superseded => "superseded",
-            Self::BadFrame => "bad-frame",
-            Self::Finished => "finished",
-            Self::Requested => "requested",
-            Self::Shutdown => "shutdown",
-        }
-    }
-}
-
-/// One authenticated connection.
-pub(super) struct Connection {
-    number: u64,
-    identity: PeerIdentity,
-    chain: Arc<[CertificateDer<'static>]>,
-    carrier: Carrier,
-    dialled: bool,
-    since: Instant,
-    stage: Mutex<Stage>,
-    drained: CancellationToken,
-    closed: CancellationToken,
-    reason: OnceLock<CloseReason>,
-    received_bytes: AtomicU64,
-    sent_bytes: AtomicU64,
-}
-
-/// How far a connection got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// Authenticated; no session yet, or one whose peer has said nothing.
-    Opening,
-    /// A session in which the peer has spoken.
-    Open,
-    /// The session ended.
-    Done(Instant),
-}
-
-impl Connection {
-    pub(super) fn identity(&self) -> &PeerIdentity {
-        &self.identity
-    }
-
-    pub(super) fn chain(&self) -> &[CertificateDer<'static>] {
-        &self.chain
-    }
-
-    pub(super) fn carrier(&self) -> Carrier {
-        self.carrier
-    }
-
-    pub(super) fn dialled(&self) -> bool {
-        self.dialled
-    }
-
-    /// When the peer was accepted or dialled, before any handshake.
-    pub(super) fn since(&self) -> Instant {
-        self.since
-    }
-
-    pub(super) fn stage(&self) -> Stage {
-        *lock(&self.stage)
-    }
-
-    pub(super) fn spoke(&self) {
-        let mut stage = lock(&self.stage);
-        if *stage == Stage::Opening {
-            *stage = Stage::Open;
-        }
-    }
-
-    /// Cuts the byte stream. The first reason counts.
-    pub(super) fn close(&self, reason: CloseReason) {
-        if self.reason.set(reason).is_ok() {
-            self.closed.cancel();
-        }
-    }
-
-    pub(super) fn close_reason(&self) -> Option<&CloseReason> {
-        self.reason.get()
-    }
-
-    pub(super) async fn closed(&self) {
-        self.closed.cancelled().await;
-    }
-
-    pub(super) fn closed_owned(&self) -> WaitForCancellationFutureOwned {
-        self.closed.clone().cancelled_owned()
-    }
-
-    /// Waits until the session is asked to end, with its last frames still going out.
-    pub(super) async fn drained(&self) {
-        self.drained.cancelled().await;
-    }
-
-    pub(super) fn count_received(&self, bytes: usize) {
-        self.received_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
-    pub(super) fn count_sent(&self, bytes: usize) {
-        self.sent_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-}
-
-impl fmt::Debug for Connection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            number,
-            identity,
-            carrier,
-            dialled,
-            ..
-        } = self;
-        write!(
-            f,
-            "Connection({number}, {}/{}, {carrier}, dialled {dialled})",
-            identity.member(),
-            identity.node()
-        )
-    }
-}
-
-/// One connection in [`super::Status`].
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct ConnectionStatus {
-    /// The member at the other end.
-    pub member: MemberId,
-    /// Its node.
-    pub node: icomm_pki::NodeName,
-    /// What carries it.
-    pub carrier: Carrier,
-    /// Whether this node dialled.
-    pub dialled: bool,
-    /// Whether a session runs on it.
-    pub session: bool,
-    /// Age in seconds.
-    pub age_s: u64,
-    /// Bytes of frames received.
-    pub received_bytes: u64,
-    /// Bytes of frames sent.
-    pub sent_bytes: u64,
-}
+use super::{
+    Carrier, CloseReason, ConnectionStatus,
+    connection::{Connection, Stage},
+    meter,
+};
 
 /// The member has as many connections as one may have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -270,7 +84,7 @@ impl Registry {
         let held = live
             .connections
             .values()
-            .filter(|c| !c.dialled && c.identity.member() == member)
+            .filter(|c| !c.dialled() && c.member() == member)
             .count();
         if !dialled && held >= max {
             return Err(TooManyConnections {
@@ -279,22 +93,9 @@ impl Registry {
             });
         }
         live.next += 1;
-        let connection = Arc::new(Connection {
-            number: live.next,
-            identity,
-            chain,
-            carrier,
-            dialled,
-            since,
-            stage: Mutex::new(Stage::Opening),
-            drained: CancellationToken::new(),
-            closed: CancellationToken::new(),
-            reason: OnceLock::new(),
-            received_bytes: AtomicU64::new(0),
-            sent_bytes: AtomicU64::new(0),
-        });
-        live.connections.insert(connection.number, Arc::clone(&connection));
-        meter::connections(connection.identity.member(), carrier).increment(1.0);
+        let connection = Arc::new(Connection::new(live.next, identity, chain, carrier, dialled, since));
+        live.connections.insert(connection.number(), Arc::clone(&connection));
+        meter::connections(connection.member(), carrier).increment(1.0);
         Ok(Registered {
             registry: self.clone(),
             connection,
@@ -303,14 +104,18 @@ impl Registry {
 
     /// Makes `connection` the session with its node. When both dialled at once, both sides keep the same one: a
     /// direct connection before a relayed one, then the one dialled by the smaller PeerId; of two dialled by the
-    /// same side the newer, since nobody dials who believes the older one alive.
+    /// same side the newer, since nobody dials who believes the older one alive. A connection carries one session in
+    /// its life, so that opening and resetting calls in a loop starts nothing.
     pub(super) fn begin(&self, connection: &Arc<Connection>) -> Result<Session, AlreadyLinked> {
-        let peer = connection.identity.peer_id();
+        if matches!(connection.stage(), Stage::Done(_)) {
+            return Err(AlreadyLinked);
+        }
+        let peer = connection.peer_id();
         let mut live = lock(&self.0.live);
         if let Some(held) = live.sessions.get(&peer)
-            && held.reason.get().is_none()
+            && !held.is_closed()
         {
-            if held.number == connection.number || self.rank(connection) > self.rank(held) {
+            if held.number() == connection.number() || self.rank(connection) > self.rank(held) {
                 return Err(AlreadyLinked);
             }
             held.close(CloseReason::Superseded);
@@ -327,12 +132,12 @@ impl Registry {
 
     /// Smaller is better.
     fn rank(&self, connection: &Connection) -> (bool, PeerId) {
-        let dialler = if connection.dialled {
+        let dialler = if connection.dialled() {
             self.0.local
         } else {
-            connection.identity.peer_id()
+            connection.peer_id()
         };
-        (connection.carrier == Carrier::Relayed, dialler)
+        (connection.carrier() == Carrier::Relayed, dialler)
     }
 
     /// Closes every connection for which `judge` has a reason; returns how many.
@@ -340,13 +145,10 @@ impl Registry {
         // Judged outside the lock: a check of certificates takes longer than others should wait for.
         let connections: Vec<_> = lock(&self.0.live).connections.values().cloned().collect();
         let mut count = 0;
-        for connection in connections
-            .iter()
-            .filter(|connection| connection.reason.get().is_none())
-        {
+        for connection in connections.iter().filter(|connection| !connection.is_closed()) {
             if let Some(reason) = judge(connection) {
-                tracing::info!(peer = %connection.identity.member(), node = %connection.identity.node(),
-                    carrier = %connection.carrier, %reason, "connection closed");
+                tracing::info!(peer = %connection.member(), node = %connection.identity().node(),
+                    carrier = %connection.carrier(), %reason, "connection closed");
                 connection.close(reason);
                 count += 1;
             }
@@ -357,7 +159,7 @@ impl Registry {
     /// Asks every session to end.
     pub(super) fn drain(&self) {
         for connection in lock(&self.0.live).connections.values() {
-            connection.drained.cancel();
+            connection.drain();
         }
     }
 
@@ -366,7 +168,7 @@ impl Registry {
         let live = lock(&self.0.live);
         live.sessions
             .values()
-            .find(|held| held.reason.get().is_none() && wanted(&held.identity))
+            .find(|held| !held.is_closed() && wanted(held.identity()))
             .cloned()
     }
 
@@ -382,23 +184,12 @@ impl Registry {
     /// Every connection, by member and age.
     pub(super) fn status(&self) -> Vec<ConnectionStatus> {
         let live = lock(&self.0.live);
-        let mut all: Vec<_> = live
-            .connections
-            .values()
-            .map(|c| ConnectionStatus {
-                member: c.identity.member().clone(),
-                node: c.identity.node().clone(),
-                carrier: c.carrier,
-                dialled: c.dialled,
-                session: live
-                    .sessions
-                    .get(&c.identity.peer_id())
-                    .is_some_and(|held| held.number == c.number),
-                age_s: c.since.elapsed().as_secs(),
-                received_bytes: c.received_bytes.load(Ordering::Relaxed),
-                sent_bytes: c.sent_bytes.load(Ordering::Relaxed),
-            })
-            .collect();
+        let holds = |c: &Connection| {
+            live.sessions
+                .get(&c.peer_id())
+                .is_some_and(|held| held.number() == c.number())
+        };
+        let mut all: Vec<_> = live.connections.values().map(|c| c.status(holds(c))).collect();
         all.sort_by(|a, b| (&a.member, &a.node, b.age_s).cmp(&(&b.member, &b.node, a.age_s)));
         all
     }
@@ -424,8 +215,10 @@ impl Drop for Registered {
     fn drop(&mut self) {
         // Whoever still holds the connection learns that its bytes are gone.
         self.connection.close(CloseReason::Finished);
-        lock(&self.registry.0.live).connections.remove(&self.connection.number);
-        meter::connections(self.connection.identity.member(), self.connection.carrier).decrement(1.0);
+        lock(&self.registry.0.live)
+            .connections
+            .remove(&self.connection.number());
+        meter::connections(self.connection.member(), self.connection.carrier()).decrement(1.0);
     }
 }
 
@@ -443,13 +236,13 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        *lock(&self.connection.stage) = Stage::Done(Instant::now());
+        self.connection.done();
         let mut live = lock(&self.registry.0.live);
-        let peer = self.connection.identity.peer_id();
+        let peer = self.connection.peer_id();
         if live
             .sessions
             .get(&peer)
-            .is_some_and(|held| held.number == self.connection.number)
+            .is_some_and(|held| held.number() == self.connection.number())
         {
             live.sessions.remove(&peer);
         }

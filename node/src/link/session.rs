@@ -24,10 +24,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::{Code, Status, Streaming};
 
-use super::{
-    Carrier, CloseReason, meter,
-    registry::{Connection, Session},
-};
+use super::{Carrier, CloseReason, connection::Connection, meter, registry::Session};
 
 /// How long the peer's remaining frames are read and dropped after our side of a session ended, so that the last
 /// frame we sent (a refusal, perhaps) isn't lost to a reset.

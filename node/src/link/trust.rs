@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use icomm_pki::{CertificateDer, InvalidPeer, NodeCredentials, PeerId, PeerIdentity, UnixTime, VerifiedBundle, tls};
 use rustls::time_provider::TimeProvider;
 
-use super::{AdoptError, BindError, CloseReason, Environment, registry::Connection};
+use super::{AdoptError, BindError, CloseReason, Environment, connection::Connection};
 
 /// Identity, environment and current bundle.
 pub(super) struct Trust {

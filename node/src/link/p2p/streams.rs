@@ -10,19 +10,21 @@ use std::{
 
 use libp2p::{
     Multiaddr, PeerId, Stream, StreamProtocol,
-    core::{ConnectedPoint, Endpoint, transport::PortUse, upgrade::ReadyUpgrade},
+    core::{ConnectedPoint, Endpoint, transport::PortUse},
     multiaddr::Protocol,
     swarm::{
-        ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId, DialError, FromSwarm,
-        NetworkBehaviour, NotifyHandler, StreamUpgradeError, SubstreamProtocol, THandler, THandlerInEvent,
-        THandlerOutEvent, ToSwarm,
+        CloseConnection, ConnectionDenied, ConnectionId, DialError, FromSwarm, NetworkBehaviour, NotifyHandler,
+        THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
         dial_opts::{DialOpts, PeerCondition},
-        handler::{ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound, FullyNegotiatedOutbound},
     },
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::link::Carrier;
+use crate::link::{Carrier, meter, session::innermost};
+
+mod handler;
+
+use handler::{Ask, Handler, Told};
 
 /// The protocol under which links are opened.
 pub(super) const PROTOCOL: StreamProtocol = StreamProtocol::new("/icomm/exchange/1");
@@ -125,6 +127,7 @@ impl Control {
 pub(crate) struct Behaviour {
     requests: mpsc::Receiver<Request>,
     inbound: mpsc::Sender<Inbound>,
+    answer_max: Duration,
     direct: watch::Sender<HashSet<PeerId>>,
     connections: HashMap<PeerId, Vec<(ConnectionId, Carrier)>>,
     /// Waiting for any connection to the peer.
@@ -135,13 +138,15 @@ pub(crate) struct Behaviour {
 }
 
 impl Behaviour {
-    /// A behaviour, and what opens streams through it; streams that peers open go into `inbound`.
+    /// A behaviour, and what opens streams through it; streams that peers open go into `inbound`. A request is
+    /// answered within `timeout`; a connection that takes half of it to negotiate a stream is closed as dead.
     pub(super) fn new(inbound: mpsc::Sender<Inbound>, timeout: Duration) -> (Self, Control) {
         let (request, requests) = mpsc::channel(REQUESTS_MAX);
         let (direct, directly) = watch::channel(HashSet::new());
         let behaviour = Self {
             requests,
             inbound,
+            answer_max: timeout / 2,
             direct,
             connections: HashMap::new(),
             waiting: HashMap::new(),
@@ -242,10 +247,6 @@ fn open_error(error: &DialError) -> OpenError {
     }
 }
 
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    crate::link::session::innermost(error)
-}
-
 /// What carries the streams of a connection.
 fn carrier(endpoint: &ConnectedPoint) -> Carrier {
     if endpoint.is_relayed() {
@@ -272,7 +273,7 @@ impl NetworkBehaviour for Behaviour {
         _: &Multiaddr,
         _: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(Handler::default())
+        Ok(Handler::new(self.answer_max))
     }
 
     fn handle_established_outbound_connection(
@@ -283,7 +284,7 @@ impl NetworkBehaviour for Behaviour {
         _: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(Handler::default())
+        Ok(Handler::new(self.answer_max))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
@@ -317,15 +318,27 @@ impl NetworkBehaviour for Behaviour {
         }
     }
 
-    fn on_connection_handler_event(&mut self, peer: PeerId, id: ConnectionId, stream: THandlerOutEvent<Self>) {
+    fn on_connection_handler_event(&mut self, peer: PeerId, id: ConnectionId, told: THandlerOutEvent<Self>) {
         let known = self
             .connections
             .get(&peer)
             .and_then(|held| held.iter().find(|(held, _)| *held == id));
         let Some((_, carrier)) = known.copied() else { return };
-        if self.inbound.try_send(Inbound { peer, carrier, stream }).is_err() {
-            tracing::warn!(%peer, "a stream was refused: too many are waiting");
-            crate::link::meter::refused(None, None, carrier, "queue-full");
+        match told {
+            Told::Inbound(stream) => {
+                if self.inbound.try_send(Inbound { peer, carrier, stream }).is_err() {
+                    tracing::warn!(%peer, "a stream was refused: too many are waiting");
+                    meter::refused(None, None, carrier, "queue-full");
+                }
+            }
+            Told::Stuck => {
+                tracing::info!(%peer, "closing a libp2p connection on which the peer doesn't answer");
+                let connection = CloseConnection::One(id);
+                self.out.push_back(ToSwarm::CloseConnection {
+                    peer_id: peer,
+                    connection,
+                });
+            }
         }
     }
 
@@ -338,92 +351,6 @@ impl NetworkBehaviour for Behaviour {
                 Poll::Ready(Some(request)) => self.take(request),
                 Poll::Ready(None) | Poll::Pending => return Poll::Pending,
             }
-        }
-    }
-}
-
-/// A request to a connection: open a stream, and answer there.
-pub(crate) struct Ask {
-    carrier: Carrier,
-    reply: Reply,
-}
-
-// The swarm asks for it; nothing of a request is worth printing.
-impl std::fmt::Debug for Ask {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Ask({})", self.carrier)
-    }
-}
-
-/// The part of the behaviour that lives with a connection.
-#[derive(Default)]
-pub(crate) struct Handler {
-    asked: VecDeque<Ask>,
-    inbound: VecDeque<Stream>,
-}
-
-impl ConnectionHandler for Handler {
-    type FromBehaviour = Ask;
-    type ToBehaviour = Stream;
-    type InboundProtocol = ReadyUpgrade<StreamProtocol>;
-    type OutboundProtocol = ReadyUpgrade<StreamProtocol>;
-    type InboundOpenInfo = ();
-    type OutboundOpenInfo = Ask;
-
-    fn listen_protocol(&self) -> SubstreamProtocol<Self::InboundProtocol> {
-        SubstreamProtocol::new(ReadyUpgrade::new(PROTOCOL), ())
-    }
-
-    fn on_behaviour_event(&mut self, ask: Ask) {
-        self.asked.push_back(ask);
-    }
-
-    fn poll(
-        &mut self,
-        _: &mut Context<'_>,
-    ) -> Poll<ConnectionHandlerEvent<Self::OutboundProtocol, Self::OutboundOpenInfo, Self::ToBehaviour>> {
-        if let Some(stream) = self.inbound.pop_front() {
-            return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(stream));
-        }
-        while let Some(ask) = self.asked.pop_front() {
-            if !ask.reply.is_closed() {
-                let protocol = SubstreamProtocol::new(ReadyUpgrade::new(PROTOCOL), ask);
-                return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol });
-            }
-        }
-        Poll::Pending
-    }
-
-    fn on_connection_event(
-        &mut self,
-        event: ConnectionEvent<
-            '_,
-            Self::InboundProtocol,
-            Self::OutboundProtocol,
-            Self::InboundOpenInfo,
-            Self::OutboundOpenInfo,
-        >,
-    ) {
-        match event {
-            ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound { protocol, .. }) => {
-                self.inbound.push_back(protocol);
-            }
-            ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound { protocol, info }) => {
-                let _ = info.reply.send(Ok(Opened {
-                    stream: protocol,
-                    carrier: info.carrier,
-                }));
-            }
-            ConnectionEvent::DialUpgradeError(DialUpgradeError { info, error }) => {
-                let error = match error {
-                    StreamUpgradeError::Timeout => OpenError::Timeout,
-                    StreamUpgradeError::NegotiationFailed => OpenError::NotSpoken,
-                    StreamUpgradeError::Io(_) => OpenError::Broken,
-                    StreamUpgradeError::Apply(never) => match never {},
-                };
-                let _ = info.reply.send(Err(error));
-            }
-            _ => {}
         }
     }
 }

@@ -34,6 +34,9 @@ pub(super) enum Command {
     Trust,
     /// Tell everybody.
     Announce(Head),
+    /// Panic, as libp2p might on some input.
+    #[cfg(test)]
+    Panic,
 }
 
 /// Where the swarm can be reached, kept by the task, read by status.
@@ -86,6 +89,8 @@ impl Driver {
                 command = self.commands.recv() => match command {
                     Some(Command::Trust) => self.adopt_trust(),
                     Some(Command::Announce(head)) => self.announce(&head),
+                    #[cfg(test)]
+                    Some(Command::Panic) => std::panic::resume_unwind(Box::new("as libp2p might")),
                     None => return,
                 },
                 event = self.swarm.select_next_some() => self.on_event(event),

@@ -133,8 +133,8 @@ async fn slow_callers_are_closed_in_time() {
     of_c.carries(&mut of_a, 1_000).await;
 }
 
-/// Begins a well-formed `Link` call by hand, as stream 1.
-async fn begin_call(tls: &mut TlsStream<TcpStream>) {
+/// The headers of a well-formed `Link` call, as HPACK literals.
+fn link_headers() -> Vec<u8> {
     let mut block = vec![0x83, 0x86]; // :method POST, :scheme http
     let link = [
         (":path", "/icomm.v1.Exchange/Link"),
@@ -149,7 +149,12 @@ async fn begin_call(tls: &mut TlsStream<TcpStream>) {
             block.extend_from_slice(text.as_bytes());
         }
     }
-    let headers = http2(1, 4, &block);
+    block
+}
+
+/// Begins a `Link` call by hand, as stream 1.
+async fn begin_call(tls: &mut TlsStream<TcpStream>) {
+    let headers = http2(1, 4, &link_headers());
     tls.write_all(&[PREFACE, SETTINGS, &headers].concat()).await.unwrap();
 }
 
@@ -214,4 +219,89 @@ async fn what_is_no_frame_ends_the_session_with_a_reason() {
         "peer=\"UG\"",
         "reason=\"malformed\""
     ]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn floods_open_nothing_and_hold_up_nobody() {
+    let mut world = World::new();
+    let (ke, ug, tz) = (world.enrol("KE"), world.enrol("UG"), world.enrol("TZ"));
+    let bundle = world.bundle();
+    let mut short = config(&[TLS]);
+    short.limits.opening_ms_max = 3_000;
+    let mut a = Node::start(&ke, &bundle, short).await;
+    let caller = gate(&ug, &bundle);
+    // The call's headers are well-formed, as the first session shows.
+    let mut first = raw(&caller, &a, &ke).await;
+    begin_call(&mut first).await;
+    drop(a.session().await);
+
+    let mut floods = tokio::task::JoinSet::new();
+    let reset = |stream: u32| {
+        let mut frames = Vec::new();
+        let id = stream.to_be_bytes();
+        for (kind, flags, payload) in [(1, 4, link_headers()), (3, 0, vec![0, 0, 0, 8])] {
+            let mut frame = http2(kind, flags, &payload);
+            frame[5..9].copy_from_slice(&id);
+            frames.extend(frame);
+        }
+        frames
+    };
+    let connection_wide = |kind: u8, payload: &[u8]| {
+        let mut frame = http2(kind, 0, payload);
+        frame[8] = 0;
+        frame
+    };
+    let kinds = [
+        (
+            "rapid reset",
+            (0..20_000).flat_map(|n| reset(n * 2 + 1)).collect::<Vec<u8>>(),
+        ),
+        (
+            "continuations",
+            [http2(1, 0, &link_headers()), http2(9, 0, &[0; 64]).repeat(20_000)].concat(),
+        ),
+        (
+            "empty data",
+            [http2(1, 4, &link_headers()), http2(0, 0, &[]).repeat(100_000)].concat(),
+        ),
+        ("settings", connection_wide(4, &[0, 3, 0, 0, 0, 100]).repeat(100_000)),
+        ("pings", connection_wide(6, &[0; 8]).repeat(100_000)),
+    ];
+    for (name, frames) in kinds {
+        let mut tls = raw(&caller, &a, &ke).await;
+        let start = Instant::now();
+        floods.spawn(async move {
+            // Doesn't read before it has written all, so that answers pile up against it.
+            let _ = tls.write_all(&[PREFACE, SETTINGS, &frames].concat()).await;
+            let mut buf = vec![0; 64 * 1024];
+            while let Ok(1..) = tls.read(&mut buf).await {}
+            (name, start.elapsed())
+        });
+    }
+    let mut c = Node::start(&tz, &bundle, config(&[])).await;
+    c.dial(&a);
+    let of_c = c.session().await;
+    let mut of_a = a.session().await;
+    while of_a.peer.member().as_str() != "TZ" {
+        of_a = a.session().await;
+    }
+    for _ in 0..10 {
+        of_c.carries(&mut of_a, 10_000).await;
+    }
+    let ended = tokio::time::timeout(Duration::from_secs(15), floods.join_all())
+        .await
+        .expect("all closed");
+    for (name, lived) in &ended {
+        // What can't be meant well is cut at once; the rest has its time to open a session, and no more.
+        let max = if matches!(*name, "settings" | "pings") { 6 } else { 2 };
+        assert!(*lived < Duration::from_secs(max), "{name} lived {lived:?}");
+    }
+    // One connection, one session: resetting calls in a loop started at most one.
+    let mut sessions = 0;
+    while let Some(session) = a.session_now() {
+        assert_eq!(session.peer.member().as_str(), "UG");
+        sessions += 1;
+    }
+    assert!(sessions <= 3, "{sessions} sessions");
+    of_c.carries(&mut of_a, 10_000).await;
 }
