@@ -9,7 +9,7 @@
 //!   notes    append-only lists: disclosures, receipts
 //! ```
 //!
-//! [`MemoryStore`] keeps them in memory, for simulations and tests. What is read is what was
+//! [`Journal`] keeps them on disk and [`MemoryStore`] in memory, for simulations and tests. What is read is what was
 //! acknowledged: bytes that changed on disk give [`StoreError::Damaged`], never a wrong answer.
 
 use std::{ops::Range, sync::mpsc};
@@ -21,7 +21,9 @@ use icomm_proto::{
 };
 
 mod batch;
+mod disk;
 mod error;
+mod journal;
 mod memory;
 mod merge;
 
@@ -30,6 +32,7 @@ pub use batch::{
     NoteLog, Placement, STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX, StoredChunk,
 };
 pub use error::{Damage, Health, StoreError};
+pub use journal::{Journal, OpenError};
 pub use memory::MemoryStore;
 
 /// Called once when a batch is durable, or with the reason why it will never be. Runs on the store's writing thread:
@@ -75,7 +78,7 @@ pub trait Store: Send + Sync {
     /// Every entry about a record, in every log, as far as disclosed here: ordered by origin, then index.
     fn find(&self, id: &RecordId) -> Result<Vec<Place>, StoreError>;
 
-    /// Where the row with this key was issued, if it was.
+    /// Where the row with this key was issued, if it was; the first place if the caller issued it more than once.
     fn issued(&self, key: &IntakeKey) -> Result<Option<Place>, StoreError>;
 
     /// The value kept under a key.

@@ -58,7 +58,6 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    #[expect(dead_code, reason = "for the journal")]
     /// An I/O error as the reason why `action` could not be done.
     pub(crate) fn io(action: &'static str) -> impl Fn(io::Error) -> Self {
         move |source| Self::Io {

@@ -17,7 +17,7 @@ use super::{
     Batch, BatchItem, Boundary, Done, Health, IntakeKey, NoteLog, Place, Placement, ReadLimit, Store, StoreError,
     StoredChunk, Stretch,
     batch::record_id,
-    merge::{item_leaf, merge},
+    merge::{item_leaf, merge, stored_len},
 };
 
 /// Keeps everything in memory.
@@ -126,7 +126,10 @@ impl Kept {
                 origin: chunk.origin.clone(),
                 index: chunk.from + u64::from(*offset),
             };
-            self.issued.entry(*key).or_insert(place);
+            let first = self.issued.entry(*key).or_insert_with(|| place.clone());
+            if place < *first {
+                *first = place;
+            }
         }
         if let Placement::Extends { frontier, checkpoint } = &chunk.placement {
             let boundary = Boundary {
@@ -136,13 +139,6 @@ impl Kept {
             log.boundaries.insert(chunk.end(), boundary);
         }
         self.bytes += chunk.body.bytes().len() as u64;
-    }
-}
-
-fn stored_len(item: &Item) -> usize {
-    match item {
-        Item::Withheld(_) => 1 + Hash::LEN,
-        Item::Disclosed(view) => 5 + view.len(),
     }
 }
 

@@ -52,3 +52,11 @@ pub(crate) fn item_leaf(item: ItemRef<'_>) -> Option<Hash> {
         }
     }
 }
+
+/// The bytes that an entry takes in a chunk.
+pub(crate) fn stored_len(item: &Item) -> usize {
+    match item {
+        Item::Withheld(_) => 1 + Hash::LEN,
+        Item::Disclosed(view) => 5 + view.len(),
+    }
+}

@@ -1,0 +1,301 @@
+//! The one thread that writes: it gathers the batches that are waiting, appends them in one write, syncs once, and tells
+//! everybody.
+
+use std::{
+    collections::HashMap,
+    io,
+    path::PathBuf,
+    sync::{
+        Arc,
+        mpsc::{Receiver, TryRecvError},
+    },
+};
+
+use super::{
+    Options, Shared,
+    frame::{BATCH_HEAD, BatchHead, SEGMENT_HEAD, SegmentHead, chain_after},
+    index::Index,
+    part::{EncodedBatch, Meta},
+    recovery::{Active, journal_folder, runs_folder},
+    run::Run,
+    segment_path,
+    watermark::{Watermark, WatermarkFile},
+};
+use crate::store::{Done, StoreError, disk::DiskFile};
+
+/// The most bytes gathered for one write.
+const GROUP_BYTES_MAX: usize = 8 << 20;
+
+/// A batch on its way to the disk.
+pub(crate) struct Job {
+    pub(crate) batch: EncodedBatch,
+    pub(crate) done: Done,
+}
+
+/// What the writing thread owns.
+pub(crate) struct Writer {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) folder: PathBuf,
+    pub(crate) options: Options,
+    pub(crate) active: Active,
+    pub(crate) watermark: WatermarkFile,
+    pub(crate) index: Option<Index>,
+    /// Why nothing can be written any more.
+    pub(crate) failed: Option<Arc<io::Error>>,
+}
+
+impl Writer {
+    /// Writes what comes until nobody can send any more, then closes.
+    pub(crate) fn run(mut self, queue: &Receiver<Job>) {
+        while let Ok(first) = queue.recv() {
+            let mut bytes = first.batch.bytes.len();
+            let mut group = vec![first];
+            while bytes < GROUP_BYTES_MAX {
+                match queue.try_recv() {
+                    Ok(job) => {
+                        bytes += job.batch.bytes.len();
+                        group.push(job);
+                    }
+                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+                }
+            }
+            self.write(group);
+        }
+        self.close();
+    }
+
+    fn close(self) {
+        if self.failed.is_some() || self.watermark.sync().is_err() {
+            return;
+        }
+        if let Some(index) = self.index {
+            index.close(&self.shared.catalog(), self.active.sequence);
+        }
+    }
+
+    /// Writes a group and tells each of its batches what became of it.
+    fn write(&mut self, group: Vec<Job>) {
+        let mut group = self.admit(group);
+        if group.is_empty() {
+            return;
+        }
+        match self.append(&mut group) {
+            Ok(()) => self.publish(group),
+            Err(error) => {
+                self.shared.health().full = matches!(error, StoreError::Full);
+                for job in group {
+                    (job.done)(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    /// Turns away batches that don't fit to what is held.
+    fn admit(&self, group: Vec<Job>) -> Vec<Job> {
+        let catalog = self.shared.catalog();
+        let mut sizes = HashMap::new();
+        let mut refused = Vec::new();
+        let mut admitted = Vec::with_capacity(group.len());
+        for job in group {
+            let mut tentative = sizes.clone();
+            let fits = job.batch.parts.iter().try_for_each(|part| match &part.meta {
+                Meta::Chunk(chunk) => catalog.admit(chunk, &mut tentative),
+                Meta::State { .. } | Meta::Note(_) => Ok(()),
+            });
+            match fits {
+                Ok(()) => {
+                    sizes = tentative;
+                    admitted.push(job);
+                }
+                Err(error) => refused.push((job.done, error)),
+            }
+        }
+        drop(catalog);
+        for (done, error) in refused {
+            done(Err(error));
+        }
+        admitted
+    }
+
+    /// Appends a group durably, or not at all.
+    fn append(&mut self, group: &mut [Job]) -> Result<(), StoreError> {
+        if let Some(error) = &self.failed {
+            return Err(StoreError::Failed(error.clone()));
+        }
+        if self.active.offset >= self.options.segment_bytes.max(SEGMENT_HEAD as u64 + 1) || self.shared.ids.is_full() {
+            self.roll()?;
+        }
+        let start = self.active.offset;
+        let (end, sequence, chain) = self.place(group);
+        let written = match group {
+            [job] => self.active.file.write_all_at(&job.batch.bytes, start),
+            group => {
+                let bytes: Vec<&[u8]> = group.iter().map(|job| job.batch.bytes.as_slice()).collect();
+                self.active.file.write_all_at(&bytes.concat(), start)
+            }
+        };
+        if let Err(error) = written {
+            return Err(self.take_back(start, error));
+        }
+        if let Err(error) = self.active.file.sync() {
+            // What the disk holds now is unknown, and a second sync would not tell: the kernel may have dropped the
+            // pages and forgotten the error.
+            return Err(self.fail(error));
+        }
+        let mark = Watermark {
+            segment: self.active.number,
+            offset: end,
+            sequence,
+        };
+        if let Err(error) = self.watermark.write(&mark) {
+            return Err(self.fail(error));
+        }
+        (self.active.offset, self.active.sequence, self.active.chain) = (end, sequence, chain);
+        Ok(())
+    }
+
+    /// Gives each batch its head and each part its position; the offset, sequence number and chain value after the group.
+    fn place(&self, group: &mut [Job]) -> (u64, u64, u32) {
+        let Active {
+            number,
+            offset: start,
+            mut sequence,
+            mut chain,
+            salt,
+            ..
+        } = self.active;
+        let mut offset = start;
+        for job in group {
+            let EncodedBatch {
+                bytes,
+                parts_crc,
+                parts,
+            } = &mut job.batch;
+            let head = BatchHead {
+                // Batches are bounded far below 4 GiB.
+                len: u32::try_from(bytes.len() - BATCH_HEAD).unwrap_or(u32::MAX),
+                sequence,
+                durable: start,
+                parts: u32::try_from(parts.len()).unwrap_or(u32::MAX),
+                parts_crc: *parts_crc,
+                chain,
+            };
+            let head = head.encode(salt);
+            if let Some(place) = bytes.first_chunk_mut::<BATCH_HEAD>() {
+                *place = head;
+            }
+            for part in parts {
+                part.at.segment = number;
+                part.at.offset += offset;
+            }
+            offset += bytes.len() as u64;
+            sequence += 1;
+            chain = chain_after(&head);
+        }
+        (offset, sequence, chain)
+    }
+
+    /// After a write that failed: removes what was written of it. A full disk is not the end of the store.
+    fn take_back(&mut self, start: u64, error: io::Error) -> StoreError {
+        if is_full(&error) && self.active.file.set_len(start).is_ok() {
+            return StoreError::Full;
+        }
+        self.fail(error)
+    }
+
+    fn fail(&mut self, error: io::Error) -> StoreError {
+        let error = Arc::new(error);
+        self.shared.health().failed = Some(error.to_string());
+        self.failed = Some(error.clone());
+        self.index = None;
+        StoreError::Failed(error)
+    }
+
+    /// Begins a new segment and makes the run of the one before.
+    fn roll(&mut self) -> Result<(), StoreError> {
+        let (sealed, chain) = (self.active.number, self.active.chain);
+        let number = sealed + 1;
+        let head = SegmentHead {
+            number,
+            sequence: self.active.sequence,
+            chain,
+            salt: self.active.salt,
+        };
+        let file = self.create_segment(&head).map_err(|error| match is_full(&error) {
+            true => StoreError::Full,
+            false => self.fail(error),
+        })?;
+        self.active = Active {
+            file,
+            number,
+            offset: SEGMENT_HEAD as u64,
+            ..self.take_active()
+        };
+        self.shared.health().bytes += SEGMENT_HEAD as u64;
+        let (disk, runs) = (self.shared.disk.as_ref(), runs_folder(&self.folder));
+        self.shared.ids.seal(sealed, |table| {
+            Run::write(disk, &runs, sealed, chain, table).ok()?;
+            Run::open(disk, &runs, sealed, chain)
+        });
+        Ok(())
+    }
+
+    fn take_active(&self) -> Active {
+        let Active {
+            file,
+            number,
+            offset,
+            sequence,
+            chain,
+            salt,
+        } = &self.active;
+        Active {
+            file: file.clone(),
+            number: *number,
+            offset: *offset,
+            sequence: *sequence,
+            chain: *chain,
+            salt: *salt,
+        }
+    }
+
+    fn create_segment(&self, head: &SegmentHead) -> io::Result<Arc<dyn DiskFile>> {
+        let (disk, folder) = (self.shared.disk.as_ref(), journal_folder(&self.folder));
+        let unfinished = folder.join(format!("{:08}.new", head.number));
+        let file = disk.create(&unfinished)?;
+        file.write_all_at(&head.encode(), 0)?;
+        file.sync()?;
+        disk.rename(&unfinished, &segment_path(&folder, head.number))?;
+        disk.sync_folder(&folder)?;
+        Ok(file)
+    }
+
+    /// Makes a durable group readable, then tells.
+    fn publish(&mut self, group: Vec<Job>) {
+        let parts = || group.iter().flat_map(|job| &job.batch.parts);
+        let changes: Vec<_> = {
+            let mut catalog = self.shared.catalog_mut();
+            // The table under the same lock: who sees an entry can find its record.
+            self.shared.ids.add(parts());
+            parts().map(|part| catalog.apply(part)).collect()
+        };
+        {
+            let mut health = self.shared.health();
+            health.full = false;
+            health.syncs += 1;
+            health.batches += group.len() as u64;
+            health.bytes += group.iter().map(|job| job.batch.bytes.len() as u64).sum::<u64>();
+        }
+        for job in group {
+            (job.done)(Ok(()));
+        }
+        if let Some(index) = &mut self.index {
+            index.apply(&changes);
+        }
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}
