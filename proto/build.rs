@@ -1,8 +1,9 @@
 //! Turns `icomm/v1/*.proto` into Rust types, without protoc: protox compiles the files, tonic-prost generates the code.
 //!
-//! Writes three files into `OUT_DIR`:
-//! `icomm.v1.rs` (messages and service), `icomm.bin` (the descriptor set, with our options, for reflection) and
-//! `sections.rs` (number, name and sensitivity of each section, as `record.proto` declares them).
+//! Writes four files into `OUT_DIR`:
+//! `icomm.v1.rs` (messages and services), `icomm.bin` (the descriptor set, with our options, for reflection),
+//! `sections.rs` (name and sensitivity of each section, as `record.proto` declares them) and `messages.rs` (the fields of
+//! the messages that sections are made of).
 
 use std::error::Error;
 use std::fs;
@@ -30,8 +31,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         .include_imports(true)
         .include_source_info(true)
         .open_files(FILES)?;
-    let sections = sections::sections(&compiler.descriptor_pool())?;
-    fs::write(out.join("sections.rs"), sections::table(&sections))?;
+    let pool = compiler.descriptor_pool();
+    fs::write(out.join("sections.rs"), sections::table(&sections::sections(&pool)?))?;
+    let section_messages = sections::messages(&pool)?;
+    fs::write(out.join("messages.rs"), sections::messages_table(&section_messages))?;
 
     let messages = compiler.file_descriptor_set();
     // Encoded by protox itself: the prost types would drop our options.

@@ -155,6 +155,95 @@ pub(crate) fn table(sections: &[Section]) -> String {
     source
 }
 
+/// A message type that sections are made of, with what is needed to walk over its encoded form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Message {
+    /// Full name, such as `icomm.v1.Case`.
+    pub(crate) name: String,
+    /// Its fields in ascending order of number.
+    pub(crate) fields: Vec<Field>,
+}
+
+/// A field of a [`Message`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Field {
+    pub(crate) number: u32,
+    pub(crate) repeated: bool,
+    /// `Varint`, `Bytes`, or `Message(i)` for the i-th message of the list.
+    pub(crate) content: String,
+}
+
+/// The message types of all sections: first the sections' own, in their order, then what these are made of.
+pub(crate) fn messages(pool: &DescriptorPool) -> Result<Vec<Message>, String> {
+    let draft = pool
+        .get_message_by_name("icomm.v1.Draft")
+        .ok_or("record.proto declares no message `Draft`")?;
+    let mut fields: Vec<_> = draft.fields().collect();
+    fields.sort_by_key(protox::prost_reflect::FieldDescriptor::number);
+    let mut found: Vec<MessageDescriptor> = Vec::new();
+    found.extend(fields.iter().filter_map(|field| field.kind().as_message().cloned()));
+    let mut messages = Vec::new();
+    while let Some(message) = found.get(messages.len()).cloned() {
+        let mut fields = Vec::new();
+        for field in message.fields() {
+            let content = match field.kind() {
+                Kind::Message(inner) => {
+                    let place = found.iter().position(|message| *message == inner).unwrap_or_else(|| {
+                        found.push(inner);
+                        found.len() - 1
+                    });
+                    format!("Message({place})")
+                }
+                Kind::String | Kind::Bytes => "Bytes".to_owned(),
+                Kind::Bool | Kind::Int32 | Kind::Uint32 | Kind::Int64 | Kind::Uint64 | Kind::Enum(_)
+                    if !field.is_list() =>
+                {
+                    "Varint".to_owned()
+                }
+                _ => {
+                    return Err(format!(
+                        "field `{}` has a type that sections do not use",
+                        field.full_name()
+                    ));
+                }
+            };
+            fields.push(Field {
+                number: field.number(),
+                repeated: field.is_list(),
+                content,
+            });
+        }
+        fields.sort_by_key(|field| field.number);
+        messages.push(Message {
+            name: message.full_name().to_owned(),
+            fields,
+        });
+    }
+    Ok(messages)
+}
+
+/// The Rust source of the generated table of messages.
+pub(crate) fn messages_table(messages: &[Message]) -> String {
+    let mut source = String::from("const MESSAGES: &[&[Field]] = &[\n");
+    for Message { name, fields } in messages {
+        let _ = writeln!(source, "    // {name}\n    &[");
+        for Field {
+            number,
+            repeated,
+            content,
+        } in fields
+        {
+            let _ = writeln!(
+                source,
+                "        Field {{ number: {number}, repeated: {repeated}, content: Content::{content} }},"
+            );
+        }
+        source.push_str("    ],\n");
+    }
+    source.push_str("];\n");
+    source
+}
+
 /// `SEVERAL_WORDS` as `SeveralWords`.
 fn pascal_case(name: &str) -> String {
     let mut out = String::new();

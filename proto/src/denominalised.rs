@@ -3,11 +3,12 @@
 use thiserror::Error;
 
 use crate::section::SectionSet;
-use crate::view::{Tampered, View};
+use crate::view::{ForeignField, Tampered, View, check_fields};
 
 /// A verified view that holds the open section only.
 ///
-/// What goes upstream is made of these. The type has no place for another section, whatever the code around it does.
+/// What goes upstream is made of these. The type has no place for another section, whatever the code around it does, and
+/// none for a field of the open section that is not in `record.proto`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denominalised(View);
 
@@ -23,6 +24,9 @@ pub enum NotDenominalised {
     /// The open section is not what its originator committed to.
     #[error(transparent)]
     Tampered(#[from] Tampered),
+    /// The open section holds a field that this version has no place for, so nobody can say what it tells.
+    #[error(transparent)]
+    Foreign(#[from] ForeignField),
 }
 
 impl Denominalised {
@@ -55,6 +59,9 @@ impl TryFrom<View> for Denominalised {
         }
         if view.sections() != open {
             return Err(NotDenominalised::Missing);
+        }
+        for kind in open.iter() {
+            check_fields(kind, view.section(kind).unwrap_or_default())?;
         }
         Ok(Self(view.verify()?.into_view()))
     }

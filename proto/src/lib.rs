@@ -30,7 +30,7 @@ pub use kind::{RecordKind, UnknownRecordKind};
 pub use origin::{InvalidOrigin, LogName, Origin};
 pub use record::{FieldError, Reason, Record};
 pub use section::{SectionKind, SectionSet, Sensitivity, UnknownSection};
-pub use view::{InvalidSection, InvalidView, Tampered, VerifiedView, View};
+pub use view::{ForeignField, InvalidSection, InvalidView, Tampered, VerifiedView, View};
 
 #[cfg(test)]
 #[path = "../build/sections.rs"]

@@ -325,4 +325,4 @@ fn non_empty<M: Message + Default + PartialEq>(message: M) -> Option<M> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

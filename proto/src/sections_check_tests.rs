@@ -3,7 +3,7 @@
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 use protox::prost_reflect::DescriptorPool;
 
-use crate::sections_check::{Section, sections, table};
+use crate::sections_check::{Section, messages, messages_table, sections, table};
 
 /// Serves one .proto text as `record.proto` beside the real `sensitivity.proto`.
 struct Source(String);
@@ -122,5 +122,46 @@ fn a_section_inside_another_is_refused() {
         sections(&pool)
             .unwrap_err()
             .contains("message `B` is section `b` and part of `a`")
+    );
+}
+
+#[test]
+fn messages_are_listed_once_with_their_fields() {
+    let pool = compile(
+        "message Part { string name = 2; uint32 count = 1; }
+         message Case { option (icomm.v1.sensitivity) = SENSITIVITY_OPEN; Part one = 1; repeated Part more = 9; }
+         message Draft { Case case = 2; }",
+    );
+    let source = messages_table(&messages(&pool).unwrap());
+    let lines: Vec<_> = source
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with("//"))
+        .collect();
+    let expected = [
+        "const MESSAGES: &[&[Field]] = &[",
+        "&[",
+        "Field { number: 1, repeated: false, content: Content::Message(1) },",
+        "Field { number: 9, repeated: true, content: Content::Message(1) },",
+        "],",
+        "&[",
+        "Field { number: 1, repeated: false, content: Content::Varint },",
+        "Field { number: 2, repeated: false, content: Content::Bytes },",
+        "],",
+        "];",
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn a_type_that_the_walk_does_not_know_is_refused() {
+    let pool = compile(
+        "message Case { option (icomm.v1.sensitivity) = SENSITIVITY_OPEN; double weight = 1; }
+         message Draft { Case case = 2; }",
+    );
+    assert!(
+        messages(&pool)
+            .unwrap_err()
+            .contains("`icomm.v1.Case.weight` has a type")
     );
 }

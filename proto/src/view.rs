@@ -18,9 +18,12 @@ use crate::log::Hash;
 use crate::section::{SectionKind, SectionSet};
 use crate::v1;
 
+mod fields;
 mod invalid;
 mod layout;
 
+pub use fields::ForeignField;
+pub(crate) use fields::check_fields;
 pub use invalid::{InvalidSection, InvalidView, Tampered};
 
 use layout::Layout;
