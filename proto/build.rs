@@ -40,6 +40,25 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Encoded by protox itself: the prost types would drop our options.
     compiler.include_source_info(false);
     fs::write(out.join("icomm.bin"), compiler.encode_file_descriptor_set())?;
-    tonic_prost_build::configure().bytes(".").compile_fds(messages)?;
+
+    // Sections can be shown as JSON: what is not set is left out.
+    let mut code = tonic_prost_build::configure().bytes(".");
+    for sections::Message { name, .. } in &section_messages {
+        code = code
+            .type_attribute(format!(".{name}"), "#[derive(serde::Serialize)]")
+            .field_attribute(
+                format!(".{name}"),
+                "#[serde(skip_serializing_if = \"crate::render::is_unset\")]",
+            );
+    }
+    code.field_attribute(
+        ".icomm.v1.Class.kind",
+        "#[serde(serialize_with = \"crate::render::kind\")]",
+    )
+    .field_attribute(
+        ".icomm.v1.Image.sha256",
+        "#[serde(serialize_with = \"crate::render::hex\")]",
+    )
+    .compile_fds(messages)?;
     Ok(())
 }

@@ -15,6 +15,7 @@ pub mod kind;
 pub mod log;
 pub mod origin;
 pub mod record;
+pub mod render;
 pub mod seal;
 pub mod section;
 mod text;
@@ -29,6 +30,7 @@ pub use id::{InvalidRecordId, RecordId};
 pub use kind::{RecordKind, UnknownRecordKind};
 pub use origin::{InvalidOrigin, LogName, Origin};
 pub use record::{FieldError, Reason, Record};
+pub use render::{view_json, view_text};
 pub use section::{SectionKind, SectionSet, Sensitivity, UnknownSection};
 pub use view::{ForeignField, InvalidSection, InvalidView, Tampered, VerifiedView, View};
 
