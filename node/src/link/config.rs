@@ -56,6 +56,8 @@ pub struct Limits {
     pub opening_ms_max: u64,
     /// Handshakes under way at once, all callers together; more are closed at once.
     pub handshakes_max: usize,
+    /// Of these, by one caller (address, or libp2p peer).
+    pub caller_handshakes_max: usize,
     /// Connections that one member may have open to this node.
     pub member_connections_max: usize,
     /// Longest life of a connection, milliseconds. Certificates, CRLs and the bundle are checked anew after it.
@@ -100,6 +102,7 @@ impl Default for Limits {
             handshake_ms_max: 8_000,
             opening_ms_max: 9_000,
             handshakes_max: 1_024,
+            caller_handshakes_max: 128,
             member_connections_max: 8,
             connection_age_ms_max: 3_600_000,
             keepalive_interval_ms: 10_000,

@@ -221,7 +221,10 @@ impl Dialing {
     ) -> Result<CarrierIo, ConnectError> {
         match &route.address {
             Address::Tls(address) => tls::connect(&self.gate, address, member, &route.node).await,
-            Address::Libp2p(address) if fresh => self.p2p.connect_fresh(route.peer_id, address.clone()).await,
+            // A connection through a relay, if there is one, is no reason not to try the direct way.
+            Address::Libp2p(address) if fresh || !(route.address.is_relayed() || self.p2p.is_direct(route.peer_id)) => {
+                self.p2p.connect_fresh(route.peer_id, address.clone()).await
+            }
             Address::Libp2p(address) => self.p2p.connect(route.peer_id, vec![address.clone()]).await,
         }
     }

@@ -1,5 +1,18 @@
-//! The metrics of links, all named `icomm_link_…`, with the peer's member as a label (`unknown` before it proved
-//! who it is, so that strangers can't fill the label's value space).
+//! The metrics of links, with the peer's member as a label (`unknown` before it proved who it is, so that strangers
+//! can't fill the label's value space).
+//!
+//! | metric | labels | counts |
+//! |---|---|---|
+//! | `icomm_link_connections` | peer, carrier | authenticated connections open now |
+//! | `icomm_link_sessions` | peer | sessions open now |
+//! | `icomm_link_opened_total`, `…_closed_total` | peer; carrier, dialled; reason | sessions begun, ended |
+//! | `icomm_link_frames_…_total`, `icomm_link_bytes_…_total` | peer | `received` and `sent` |
+//! | `icomm_link_refused_total` | peer, claimed, carrier, reason | callers turned away; `claimed` is unproved |
+//! | `icomm_link_cut_total` | peer, reason | connections whose time was over |
+//! | `icomm_link_bad_frames_total` | peer, reason | oversized and malformed frames |
+//! | `icomm_link_dial_failures_total` | peer, reason | failed attempts, one an address |
+//! | `icomm_link_announcements_total` | peer, verdict | gossiped announcements judged |
+//! | `icomm_link_swarm_panics_total` | | restarts of the libp2p side |
 
 use icomm_pki::MemberId;
 use metrics::{Counter, Gauge, counter, gauge};

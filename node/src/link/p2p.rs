@@ -20,8 +20,12 @@ use tokio::{
 use tokio_util::compat::FuturesAsyncReadCompatExt;
 
 use super::{
-    Address, Announcement, BindError, Carrier, CloseReason, Config, ConnectError, backoff::Backoff, carrier::CarrierIo,
-    connection::Connection, gate::Gate, meter,
+    Address, Announcement, BindError, Carrier, CloseReason, Config, ConnectError,
+    backoff::Backoff,
+    carrier::CarrierIo,
+    connection::Connection,
+    gate::{Caller, Gate},
+    meter,
 };
 
 mod attest;
@@ -192,6 +196,11 @@ impl P2p {
         control.direct(peer).await;
     }
 
+    /// Whether a connection to `peer` exists that no relay carries.
+    pub(super) fn is_direct(&self, peer: PeerId) -> bool {
+        self.control().is_direct(peer)
+    }
+
     /// A link's stream to `peer`, over the best connection there is, else over one to one of `addresses`.
     pub(super) async fn connect(&self, peer: PeerId, addresses: Vec<Multiaddr>) -> Result<CarrierIo, ConnectError> {
         let since = Instant::now();
@@ -248,7 +257,7 @@ fn free_port(address: &Multiaddr) -> Result<(), BindError> {
 /// Attests the streams that peers open; each in a task of its own.
 async fn accept(gate: Arc<Gate>, mut opened: mpsc::Receiver<streams::Inbound>, incoming: mpsc::Sender<CarrierIo>) {
     while let Some(streams::Inbound { peer, carrier, stream }) = opened.recv().await {
-        let Some(permit) = gate.handshake_permit() else {
+        let Some(permit) = gate.handshake_permit(Caller::Peer(peer)) else {
             meter::refused(None, None, carrier, "too-many-handshakes");
             continue;
         };

@@ -52,7 +52,7 @@ pub(super) async fn accept(
                 continue;
             }
         };
-        let Some(permit) = gate.handshake_permit() else {
+        let Some(permit) = gate.handshake_permit(from.ip().into()) else {
             meter::refused(None, None, Carrier::Tls, "too-many-handshakes");
             continue;
         };

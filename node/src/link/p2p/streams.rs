@@ -98,6 +98,11 @@ impl Control {
         self.request(peer, vec![address], true).await
     }
 
+    /// Whether there is a connection to `peer` that no relay carries.
+    pub(crate) fn is_direct(&self, peer: PeerId) -> bool {
+        self.direct.borrow().contains(&peer)
+    }
+
     /// Waits until there is a connection to `peer` that no relay carries.
     pub(crate) async fn direct(&self, peer: PeerId) {
         let mut direct = self.direct.clone();

@@ -15,7 +15,12 @@ use super::{
     node::{Node, SOON, TLS, config, counted, environment, linked},
     world::World,
 };
-use crate::link::{Address, CloseReason, Limits, LinkLost, gate::Gate, registry::Registry, trust::Trust};
+use crate::link::{
+    Address, CloseReason, Config, Limits, LinkLost,
+    gate::{Caller, Gate},
+    registry::Registry,
+    trust::Trust,
+};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// A SETTINGS frame without settings.
@@ -71,59 +76,62 @@ pub(super) async fn call_with(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_callers_are_closed_in_time() {
+    let mut limits = Limits::default();
+    limits.handshake_ms_max = 1_000;
+    limits.opening_ms_max = 1_500;
+    limits.member_connections_max = 100;
+    slow_callers(limits, 20, Duration::from_secs(8)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "opens 2,000 connections and takes ten seconds"]
+async fn five_hundred_slow_callers_of_each_kind_are_closed_within_ten_seconds() {
+    let mut limits = Limits::default();
+    limits.member_connections_max = 2_000;
+    limits.caller_handshakes_max = 1_000;
+    slow_callers(limits, 500, Duration::from_secs(10)).await;
+}
+
+/// Lets `each` callers of four kinds be slow; none may live longer than `max`, and an honest caller isn't held up.
+async fn slow_callers(limits: Limits, each: usize, max: Duration) {
     let mut world = World::new();
     let (ke, ug, tz) = (world.enrol("KE"), world.enrol("UG"), world.enrol("TZ"));
     let bundle = world.bundle();
-    let mut short = config(&[TLS]);
-    short.limits.handshake_ms_max = 1_000;
-    short.limits.opening_ms_max = 1_500;
-    short.limits.member_connections_max = 100;
-    let mut a = Node::start(&ke, &bundle, short).await;
+    let mut a = Node::start(
+        &ke,
+        &bundle,
+        Config {
+            limits,
+            ..config(&[TLS])
+        },
+    )
+    .await;
     let caller = gate(&ug, &bundle);
 
-    let start = Instant::now();
     let mut callers = tokio::task::JoinSet::new();
-    for _ in 0..20 {
-        // Silent TCP.
+    for _ in 0..each {
         let mut silent = tcp(&a.addresses()[0]).await;
-        callers.spawn(async move { ("silent TCP", silent.read_to_end(&mut Vec::new()).await.map(|_| ())) });
-        // TLS, and no HTTP/2 preface.
+        callers.spawn(async move { ("silent TCP", lives(&mut silent).await) });
         let mut tls = raw(&caller, &a, &ke).await;
-        callers.spawn(async move {
-            (
-                "TLS without preface",
-                tls.read_to_end(&mut Vec::new()).await.map(|_| ()),
-            )
-        });
-        // HTTP/2 that does nothing.
+        callers.spawn(async move { ("TLS without preface", lives(&mut tls).await) });
         let mut idle = raw(&caller, &a, &ke).await;
         idle.write_all(&[PREFACE, SETTINGS].concat()).await.unwrap();
-        callers.spawn(async move { ("idle HTTP/2", idle.read_to_end(&mut Vec::new()).await.map(|_| ())) });
-        // Headers without an end: HEADERS without END_HEADERS, and no CONTINUATION ever.
+        callers.spawn(async move { ("idle HTTP/2", lives(&mut idle).await) });
+        // HEADERS without END_HEADERS, and no CONTINUATION ever.
         let mut half = raw(&caller, &a, &ke).await;
-        let headers = [0, 0, 1, 1, 0, 0, 0, 0, 1, 0x82];
-        half.write_all(&[PREFACE, SETTINGS, &headers].concat()).await.unwrap();
-        callers.spawn(async move {
-            (
-                "headers without end",
-                half.read_to_end(&mut Vec::new()).await.map(|_| ()),
-            )
-        });
+        half.write_all(&[PREFACE, SETTINGS, &http2(1, 0, &[0x83])].concat())
+            .await
+            .unwrap();
+        callers.spawn(async move { ("headers without end", lives(&mut half).await) });
     }
-    // Meanwhile an honest caller gets its session.
     let mut c = Node::start(&tz, &bundle, config(&[])).await;
     let (mut of_a, of_c) = linked(&mut a, &mut c).await;
     of_c.carries(&mut of_a, 1_000).await;
 
-    let closed = async {
-        while let Some(ended) = callers.join_next().await.transpose().unwrap() {
-            drop(ended)
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), closed)
-        .await
-        .expect("all closed");
-    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+    while let Some(ended) = callers.join_next().await {
+        let (kind, lived) = ended.unwrap();
+        assert!(lived < max, "{kind} lived {lived:?}");
+    }
     assert!(counted(&[
         "icomm_link_refused_total",
         "carrier=\"tls\"",
@@ -131,6 +139,50 @@ async fn slow_callers_are_closed_in_time() {
     ]));
     assert!(counted(&["icomm_link_cut_total", "peer=\"UG\"", "reason=\"idle\""]));
     of_c.carries(&mut of_a, 1_000).await;
+}
+
+/// How long a connection lives that only listens.
+async fn lives(io: &mut (impl tokio::io::AsyncRead + Unpin)) -> Duration {
+    let start = Instant::now();
+    let ended = tokio::time::timeout(Duration::from_secs(60), io.read_to_end(&mut Vec::new())).await;
+    assert!(ended.is_ok(), "open for ever");
+    start.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_cannot_use_up_the_handshakes() {
+    let mut world = World::new();
+    let (ke, ug) = (world.enrol("KE"), world.enrol("UG"));
+    let bundle = world.bundle();
+    let mut few = config(&[TLS]);
+    few.limits.caller_handshakes_max = 5;
+    few.limits.handshake_ms_max = 1_500;
+    let mut a = Node::start(&ke, &bundle, few).await;
+    let mut silent = Vec::new();
+    for _ in 0..5 {
+        silent.push(tcp(&a.addresses()[0]).await);
+    }
+    // The sixth is closed at once; a caller from another network is not concerned.
+    let mut sixth = tcp(&a.addresses()[0]).await;
+    assert!(lives(&mut sixth).await < Duration::from_secs(1));
+    assert!(counted(&["icomm_link_refused_total", "reason=\"too-many-handshakes\""]));
+    let gate = gate(&ug, &bundle);
+    let ip = |octets: [u8; 4]| Caller::from(std::net::IpAddr::from(octets));
+    let permits: Vec<_> = (0..200)
+        .map_while(|_| gate.handshake_permit(ip([192, 0, 2, 1])))
+        .collect();
+    assert_eq!(permits.len(), gate.limits().caller_handshakes_max);
+    assert!(gate.handshake_permit(ip([192, 0, 2, 2])).is_some());
+    let v6 = |text: &str| -> Caller { text.parse::<std::net::IpAddr>().unwrap().into() };
+    assert_eq!(v6("2001:db8::1"), v6("2001:db8::ffff:0:1"));
+    assert_ne!(v6("2001:db8::1"), v6("2001:db8:0:1::1"));
+    assert_eq!(v6("::ffff:192.0.2.1"), ip([192, 0, 2, 1]));
+    drop(permits);
+    assert!(gate.handshake_permit(ip([192, 0, 2, 1])).is_some());
+    // Here too, once the silent ones' time is over.
+    let mut b = Node::start(&ug, &bundle, config(&[])).await;
+    let (mut of_a, of_b) = linked(&mut a, &mut b).await;
+    of_b.carries(&mut of_a, 10).await;
 }
 
 /// The headers of a well-formed `Link` call, as HPACK literals.
