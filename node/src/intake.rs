@@ -22,6 +22,7 @@ mod report;
 pub mod rows;
 mod sink;
 mod summary;
+pub mod synthetic;
 
 pub use driver::{Cause, ImportError, Plan, import};
 pub use key::{IntakeKey, Keys};
@@ -31,3 +32,4 @@ pub use report::{Detail, Report};
 pub use rows::{Fault, FaultKind, FileError, Format, ReadOptions, Source};
 pub use sink::{DryRun, Outcome, RecordFault, Sink, Submission};
 pub use summary::{Counters, Summary};
+pub use synthetic::Synthetic;

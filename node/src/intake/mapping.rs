@@ -14,15 +14,17 @@ mod table;
 mod target;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use icomm_pki::MemberId;
 use icomm_proto::RecordKind;
+use icomm_proto::codes::CodeLists;
 use thiserror::Error;
 
 use self::document::Document;
 pub use self::draft::{Mapped, Trail};
 use self::field::{Field, Reading, Source};
-pub use self::table::{Table, TableEntry};
+use self::table::Table;
 use crate::intake::rows::{Fault, FaultKind, Header, ReadOptions, Row};
 
 /// The most fields of a mapping, repeated ones counted as often as they repeat.
@@ -39,14 +41,13 @@ pub struct Mapping {
     ignored: BTreeSet<String>,
     key: KeyColumns,
     fields: Vec<Field>,
-    tables: BTreeMap<String, Table>,
 }
 
 /// Which column says whose case a row is.
 #[derive(Debug)]
 struct OwnerColumn {
     column: String,
-    table: Option<String>,
+    table: Option<Arc<Table>>,
     /// Territories whose cases another administration reports: `MQ` → `FR`.
     belongs: BTreeMap<String, MemberId>,
     blank_is_mine: bool,
@@ -133,14 +134,14 @@ pub struct Fit {
 }
 
 impl Mapping {
-    /// Reads and checks a mapping.
+    /// Reads and checks a mapping. Its tables understand the codes, names and aliases of `lists`.
     ///
     /// # Errors
     ///
     /// It is not TOML of the documented form, names fields or tables that don't exist, or contradicts itself.
-    pub fn parse(toml: &str) -> Result<Self, InvalidMapping> {
+    pub fn parse(toml: &str, lists: &Arc<CodeLists>) -> Result<Self, InvalidMapping> {
         let document: Document = toml::from_str(toml).map_err(Box::new)?;
-        document.compile()
+        document.compile(lists)
     }
 
     /// One of the mappings that the program brings.
@@ -148,8 +149,8 @@ impl Mapping {
     /// # Errors
     ///
     /// There is none of that name.
-    pub fn builtin(name: &str) -> Result<Self, InvalidMapping> {
-        Self::parse(Self::builtin_text(name)?)
+    pub fn builtin(name: &str, lists: &Arc<CodeLists>) -> Result<Self, InvalidMapping> {
+        Self::parse(Self::builtin_text(name)?, lists)
     }
 
     /// The TOML text of a mapping that the program brings: to be read, copied and adapted.
@@ -201,12 +202,6 @@ impl Mapping {
     #[must_use]
     pub fn key_columns(&self) -> &KeyColumns {
         &self.key
-    }
-
-    /// A table of this mapping.
-    #[must_use]
-    pub fn table(&self, name: &str) -> Option<&Table> {
-        self.tables.get(name)
     }
 
     /// The header row of an empty file for this mapping: its columns in the order of its fields, each once.
@@ -286,10 +281,9 @@ impl Mapping {
         if text.is_empty() && owner.blank_is_mine {
             return Ok(Owner::Importer);
         }
-        let table = owner.table.as_ref().and_then(|name| self.tables.get(name));
-        let code = match table {
+        let code = match &owner.table {
             None => text,
-            Some(table) => table.find(&owner.column, text)?.map_or("", |entry| entry.code.as_str()),
+            Some(table) => table.find(&owner.column, text)?.map_or("", |meaning| meaning.code),
         };
         if code.is_empty() {
             let reason = "says nothing of whose case this is, which every row needs";
@@ -304,6 +298,9 @@ impl Mapping {
         })
     }
 }
+
+#[cfg(test)]
+pub(crate) use tests::lists as test_lists;
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,9 @@
 //! `icomm record mapping`: what the columns of a file mean, as clerks write it down.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
 use clap::{Args, Subcommand};
+use icomm_proto::codes::CodeLists;
 use serde_json::json;
 
 use crate::{
@@ -60,7 +61,7 @@ impl MappingCommand {
 
 /// The mapping of this name, or at this path.
 pub(super) fn named(context: &Context, name: &str) -> Result<Mapping, Failure> {
-    Mapping::parse(&text_of(context, name)?)
+    Mapping::parse(&text_of(context, name)?, &Arc::new(CodeLists::built_in()))
         .map_err(|error| Failure::new(format_args!("mapping `{name}`: {}", chain(&error))))
 }
 

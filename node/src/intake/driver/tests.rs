@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use icomm_proto::v1;
 
 use super::*;
+use crate::intake::mapping::test_lists;
 use crate::intake::rows::ReadOptions;
 use crate::intake::sink::{DryRun, Submission};
 use crate::intake::{Detail, Unwatched};
@@ -34,7 +35,10 @@ date = ["iso", "DD.MM.YYYY"]
 "#;
 
 fn plan() -> Plan {
-    let mut plan = Plan::new(Arc::new(Mapping::parse(MAPPING).unwrap()), "KE".parse().unwrap());
+    let mut plan = Plan::new(
+        Arc::new(Mapping::parse(MAPPING, &test_lists()).unwrap()),
+        "KE".parse().unwrap(),
+    );
     plan.others.insert("UG".parse().unwrap());
     plan.batch_rows = 3;
     plan

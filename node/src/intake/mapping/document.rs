@@ -1,13 +1,15 @@
 //! The TOML form of a mapping, and its way into the checked one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use icomm_proto::RecordKind;
+use icomm_proto::codes::CodeLists;
 use serde::Deserialize;
 
-use super::field::FieldDocument;
-use super::table::{Table, TableDocument};
-use super::{FIELDS_MAX, InvalidMapping, KeyColumns, Mapping, OwnerColumn, builtin};
+use super::field::{FieldDocument, Tables};
+use super::table::TableDocument;
+use super::{FIELDS_MAX, InvalidMapping, KeyColumns, Mapping, OwnerColumn};
 use crate::intake::rows::ReadOptions;
 
 #[derive(Deserialize)]
@@ -34,6 +36,7 @@ pub(super) struct Document {
 struct OwnerDocument {
     column: String,
     table: Option<String>,
+    list: Option<String>,
     #[serde(default)]
     belongs: BTreeMap<String, String>,
     #[serde(default)]
@@ -48,7 +51,7 @@ struct KeyDocument {
 }
 
 impl Document {
-    pub(super) fn compile(self) -> Result<Mapping, InvalidMapping> {
+    pub(super) fn compile(self, lists: &Arc<CodeLists>) -> Result<Mapping, InvalidMapping> {
         let Self {
             name,
             title,
@@ -60,7 +63,14 @@ impl Document {
             field,
             table,
         } = self;
-        let tables = compile_tables(table)?;
+        let mut tables = Tables {
+            own: BTreeMap::new(),
+            lists,
+        };
+        for (name, document) in table {
+            let compiled = Arc::new(document.compile(&name, lists)?);
+            tables.own.insert(name, compiled);
+        }
 
         let mut fields = Vec::new();
         for (position, document) in field.into_iter().enumerate() {
@@ -86,22 +96,28 @@ impl Document {
             ignored: lower(ignore),
             key,
             fields,
-            tables,
         })
     }
 }
 
 impl OwnerDocument {
-    fn compile(self, tables: &BTreeMap<String, Table>) -> Result<OwnerColumn, InvalidMapping> {
+    fn compile(self, tables: &Tables<'_>) -> Result<OwnerColumn, InvalidMapping> {
         let Self {
             column,
             table,
+            list,
             belongs,
             blank_is_mine,
         } = self;
-        if let Some(unknown) = table.as_ref().filter(|name| !tables.contains_key(*name)) {
-            return Err(InvalidMapping::Owner(format!("there is no table `{unknown}`")));
-        }
+        let table = match (table, list) {
+            (None, None) => None,
+            (Some(name), None) => {
+                let unknown = || InvalidMapping::Owner(format!("there is no table `{name}`"));
+                Some(Arc::clone(tables.own.get(&name).ok_or_else(unknown)?))
+            }
+            (None, Some(list)) => Some(tables.of_list(&list)?),
+            (Some(_), Some(_)) => return Err(InvalidMapping::Owner("give either `table` or `list`".to_owned())),
+        };
         let mut members = BTreeMap::new();
         for (code, member) in belongs {
             let id = member
@@ -116,26 +132,4 @@ impl OwnerDocument {
             blank_is_mine,
         })
     }
-}
-
-/// The mapping's own tables and the built-in ones. One that extends a built-in table takes over what that knows.
-fn compile_tables(documents: BTreeMap<String, TableDocument>) -> Result<BTreeMap<String, Table>, InvalidMapping> {
-    let mut tables = BTreeMap::new();
-    for (name, text) in builtin::TABLES {
-        let document: TableDocument = toml::from_str(text).map_err(Box::new)?;
-        tables.insert((*name).to_owned(), document.compile(name, None)?);
-    }
-    let mut own = BTreeMap::new();
-    for (name, document) in documents {
-        let base = match document.extends() {
-            None => None,
-            Some(base) => Some(tables.get(base).ok_or_else(|| InvalidMapping::Table {
-                table: name.clone(),
-                problem: format!("it extends `{base}`, which is no built-in table"),
-            })?),
-        };
-        own.insert(name.clone(), document.compile(&name, base)?);
-    }
-    tables.extend(own);
-    Ok(tables)
 }

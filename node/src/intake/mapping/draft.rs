@@ -124,40 +124,34 @@ impl Mapping {
             Reading::Quantity {
                 notation,
                 unit_column,
-                table,
+                units,
                 unit,
             } => {
                 let unit_text = row.cell(unit_column).unwrap_or_default();
-                let entry = match self.tables.get(table) {
-                    Some(table) => table.find(unit_column, unit_text)?,
-                    None => None,
-                };
+                let meaning = units.find(unit_column, unit_text)?;
                 if text.is_empty() {
                     return Ok(());
                 }
                 let fault = |reason: String| Fault::of_cell(FaultKind::Number, column, text, reason);
                 let mut quantity = number::decimal(text, notation).map_err(fault)?;
-                let Some(entry) = entry else {
+                let Some(meaning) = meaning else {
                     let reason = "is blank, and a quantity without a unit says nothing";
                     return Err(Fault::of_cell(FaultKind::Missing, unit_column, unit_text, reason));
                 };
-                if let Some(times) = entry.times {
+                if let Some(times) = meaning.times {
                     let too_large = || fault(format!("is too large in units of `{unit_text}`"));
                     quantity = quantity.checked_mul(times).ok_or_else(too_large)?.normalize();
                 }
                 fill(to, Value::Text(quantity.to_string()));
-                fill(*unit, Value::Text(entry.code.clone()));
-                for (other, value) in &entry.with {
+                fill(*unit, Value::Text(meaning.code.to_owned()));
+                for (other, value) in meaning.with {
                     fill(*other, Value::Text(value.clone()));
                 }
             }
             Reading::Table(table) => {
-                let Some(table) = self.tables.get(table) else {
-                    return Ok(());
-                };
-                if let Some(entry) = table.find(column, text)? {
-                    fill(to, Value::Text(entry.code.clone()));
-                    for (other, value) in &entry.with {
+                if let Some(meaning) = table.find(column, text)? {
+                    fill(to, Value::Text(meaning.code.to_owned()));
+                    for (other, value) in meaning.with {
                         fill(*other, Value::Text(value.clone()));
                     }
                 }

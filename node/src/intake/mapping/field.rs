@@ -1,12 +1,14 @@
 //! One `[[field]]` of a mapping: from which column, by which reading, to which field of the record.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use icomm_proto::codes::CodeLists;
 use serde::Deserialize;
 
 use super::date::Format;
 use super::number::Notation;
-use super::table::{Table, nearest};
+use super::table::{Table, TableDocument, nearest};
 use super::target::{self, Slot, Target};
 use super::{InvalidMapping, number};
 
@@ -41,16 +43,23 @@ pub(super) enum Reading {
     /// Several texts, separated by this.
     Split(char),
     /// A word of a table.
-    Table(String),
+    Table(Arc<Table>),
     Date(Vec<Format>),
     Number(Notation),
     /// A number whose unit stands in another column, as a word of a table; both are settled together.
     Quantity {
         notation: Notation,
         unit_column: String,
-        table: String,
+        units: Arc<Table>,
         unit: Target,
     },
+}
+
+/// What a field's readings may refer to.
+pub(super) struct Tables<'a> {
+    /// The mapping's own tables.
+    pub(super) own: BTreeMap<String, Arc<Table>>,
+    pub(super) lists: &'a Arc<CodeLists>,
 }
 
 #[derive(Deserialize)]
@@ -67,13 +76,14 @@ pub(super) struct FieldDocument {
     number: Option<Notation>,
     unit_column: Option<String>,
     unit_table: Option<String>,
+    list: Option<String>,
     split: Option<char>,
     repeat: Option<usize>,
 }
 
 impl FieldDocument {
     /// The field, or as many as it repeats: `{n}` in its column counts from 1, `[n]` in its target from 0.
-    pub(super) fn compile(self, place: usize, tables: &BTreeMap<String, Table>) -> Result<Vec<Field>, InvalidMapping> {
+    pub(super) fn compile(self, place: usize, tables: &Tables<'_>) -> Result<Vec<Field>, InvalidMapping> {
         let Some(times) = self.repeat else {
             return Ok(vec![self.compile_one(place, tables, None)?]);
         };
@@ -93,12 +103,7 @@ impl FieldDocument {
         }
     }
 
-    fn compile_one(
-        &self,
-        place: usize,
-        tables: &BTreeMap<String, Table>,
-        round: Option<usize>,
-    ) -> Result<Field, InvalidMapping> {
+    fn compile_one(&self, place: usize, tables: &Tables<'_>, round: Option<usize>) -> Result<Field, InvalidMapping> {
         let numbered = |text: &str| match round {
             Some(round) => text.replace("{n}", &(round + 1).to_string()),
             None => text.to_owned(),
@@ -130,72 +135,101 @@ impl FieldDocument {
         })
     }
 
+    /// Which of the ways to read a cell are asked for.
+    fn readings(&self) -> [(&'static str, bool); 6] {
+        [
+            ("table", self.table.is_some()),
+            ("list", self.list.is_some()),
+            ("date", self.date.is_some()),
+            ("number", self.number.is_some() && self.unit_column.is_none()),
+            ("unit_column", self.unit_column.is_some()),
+            ("split", self.split.is_some()),
+        ]
+    }
+
     fn has_reading(&self) -> bool {
-        self.table.is_some()
-            || self.date.is_some()
-            || self.number.is_some()
-            || self.unit_column.is_some()
-            || self.unit_table.is_some()
-            || self.split.is_some()
+        self.unit_table.is_some() || self.readings().iter().any(|(_, given)| *given)
     }
 
     fn reading(
         &self,
         place: usize,
-        tables: &BTreeMap<String, Table>,
+        tables: &Tables<'_>,
         to: Target,
         numbered: &dyn Fn(&str) -> String,
     ) -> Result<Reading, InvalidMapping> {
-        let known = |name: &String| match tables.contains_key(name) {
-            true => Ok(name.clone()),
-            false => Err(self.problem(place, format!("there is no table `{name}`"))),
-        };
-        let quantity = self.unit_column.is_some() || self.unit_table.is_some();
-        match (&self.table, &self.date, &self.number, &self.split) {
-            (None, None, None, None) if !quantity => Ok(match to.slot() {
-                Some(Slot::Texts(_)) => Reading::Split(';'),
-                Some(Slot::Count(_)) => Reading::Number(Notation::default()),
-                _ => Reading::Text,
-            }),
-            (Some(table), None, None, None) if !quantity => Ok(Reading::Table(known(table)?)),
-            (None, Some(formats), None, None) if !quantity => {
-                let read = |text: &String| {
-                    Format::parse(text).ok_or_else(|| self.problem(place, format!("`{text}` is no date format")))
-                };
-                let formats = formats.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-                if formats.is_empty() {
-                    return Err(self.problem(place, "`date` needs at least one format"));
-                }
-                Ok(Reading::Date(formats))
-            }
-            (None, None, notation, None) => {
-                let notation = notation.clone().unwrap_or_default();
-                if notation.thousands == Some(notation.decimal) {
-                    return Err(self.problem(place, "`decimal` and `thousands` are the same character"));
-                }
-                match (&self.unit_column, &self.unit_table) {
-                    (None, None) => Ok(Reading::Number(notation)),
-                    (Some(column), Some(table)) if to.name() == "goods[].quantity" => {
-                        let [first, _] = to.at;
-                        let unit = Target::parse(&format!("goods[{first}].unit"));
-                        let unit = unit.ok_or_else(|| self.problem(place, "it has no unit"))?;
-                        Ok(Reading::Quantity {
-                            notation,
-                            unit_column: numbered(column),
-                            table: known(table)?,
-                            unit,
-                        })
-                    }
-                    (Some(_), Some(_)) => Err(self.problem(place, "only `goods[…].quantity` has a unit")),
-                    _ => Err(self.problem(place, "give both `unit_column` and `unit_table`")),
-                }
-            }
-            (None, None, None, Some(separator)) if matches!(to.slot(), Some(Slot::Texts(_))) => {
-                Ok(Reading::Split(*separator))
-            }
-            (None, None, None, Some(_)) => Err(self.problem(place, "it holds one text, so there is nothing to split")),
-            _ => Err(self.problem(place, "give only one of `table`, `date`, `number`, `split`")),
+        let given: Vec<&str> = self
+            .readings()
+            .iter()
+            .filter(|(_, given)| *given)
+            .map(|(name, _)| *name)
+            .collect();
+        if given.len() > 1 {
+            return Err(self.problem(place, format!("give only one of `{}`", given.join("`, `"))));
         }
+        if self.unit_table.is_some() && self.unit_column.is_none() {
+            return Err(self.problem(place, "`unit_table` needs a `unit_column`"));
+        }
+        let known = |name: &String| {
+            tables
+                .own
+                .get(name)
+                .map(Arc::clone)
+                .ok_or_else(|| self.problem(place, format!("there is no table `{name}`")))
+        };
+        if let Some(table) = &self.table {
+            return known(table).map(Reading::Table);
+        }
+        if let Some(list) = &self.list {
+            return tables.of_list(list).map(Reading::Table);
+        }
+        if let Some(formats) = &self.date {
+            return self.dates(place, formats).map(Reading::Date);
+        }
+        if let Some(separator) = self.split {
+            let listed = matches!(to.slot(), Some(Slot::Texts(_)));
+            let problem = || self.problem(place, "it holds one text, so there is nothing to split");
+            return listed.then_some(Reading::Split(separator)).ok_or_else(problem);
+        }
+        let notation = self.number.clone().unwrap_or_default();
+        if notation.thousands == Some(notation.decimal) {
+            return Err(self.problem(place, "`decimal` and `thousands` are the same character"));
+        }
+        if let Some(unit_column) = &self.unit_column {
+            let [first, _] = to.at;
+            let unit = Target::parse(&format!("goods[{first}].unit")).filter(|_| to.name() == "goods[].quantity");
+            let unit = unit.ok_or_else(|| self.problem(place, "only `goods[…].quantity` has a unit"))?;
+            let units = self.unit_table.as_ref().map_or_else(|| tables.of_list("unit"), known)?;
+            return Ok(Reading::Quantity {
+                notation,
+                unit_column: numbered(unit_column),
+                units,
+                unit,
+            });
+        }
+        Ok(match to.slot() {
+            _ if self.number.is_some() => Reading::Number(notation),
+            Some(Slot::Texts(_)) => Reading::Split(';'),
+            Some(Slot::Count(_)) => Reading::Number(notation),
+            _ => Reading::Text,
+        })
+    }
+
+    fn dates(&self, place: usize, formats: &[String]) -> Result<Vec<Format>, InvalidMapping> {
+        if formats.is_empty() {
+            return Err(self.problem(place, "`date` needs at least one format"));
+        }
+        let read = |text: &String| {
+            Format::parse(text).ok_or_else(|| self.problem(place, format!("`{text}` is no date format")))
+        };
+        formats.iter().map(read).collect()
+    }
+}
+
+impl Tables<'_> {
+    /// The table that is nothing but a code list.
+    pub(super) fn of_list(&self, list: &str) -> Result<Arc<Table>, InvalidMapping> {
+        TableDocument::of_list(list).compile(list, self.lists).map(Arc::new)
     }
 }
 

@@ -1,10 +1,14 @@
 //! Tables: what the words in a column mean.
 //!
-//! Words are compared without regard to case and to runs of spaces. A word is either a code, blank on purpose (it says that
-//! nothing is known), refused on purpose with a reason, or unknown, which is a fault.
+//! A table stands on a code list, whose codes, names and aliases it understands, and adds what a file has besides: other
+//! words for a code, words that say that nothing is known (left blank on purpose), and words that are refused on purpose,
+//! with the reason. Any other word is a fault. Words are compared without regard to case and to runs of spaces.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
 
+use icomm_proto::codes::{CodeLists, List};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 
@@ -13,59 +17,60 @@ use super::{InvalidMapping, number};
 use crate::intake::rows::{Fault, FaultKind};
 
 /// A compiled table.
-#[derive(Clone, Debug, Default)]
-pub struct Table {
+#[derive(Clone)]
+pub(super) struct Table {
     name: String,
-    list: Option<String>,
+    list: Option<(Arc<CodeLists>, List)>,
     words: HashMap<String, Word>,
     /// What every other word becomes; `None`: a fault.
-    otherwise: Option<TableEntry>,
+    otherwise: Option<String>,
 }
 
 #[derive(Clone, Debug)]
 enum Word {
-    Code(TableEntry),
+    Code(Entry),
     Blank,
     Refused(String),
 }
 
-/// What a word stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TableEntry {
-    /// The code.
-    pub code: String,
+/// What a word of the table's own stands for.
+#[derive(Clone, Debug)]
+struct Entry {
+    code: String,
     /// Units only: how many of the code's unit one of the word's is.
-    pub times: Option<Decimal>,
+    times: Option<Decimal>,
     /// Other fields that the word settles, with their values.
-    pub(super) with: Vec<(Target, String)>,
+    with: Vec<(Target, String)>,
+}
+
+/// What a cell means.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Meaning<'a> {
+    /// The code.
+    pub(super) code: &'a str,
+    /// Units only: how many of the code's unit one of the cell's is, if not one.
+    pub(super) times: Option<Decimal>,
+    pub(super) with: &'a [(Target, String)],
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct TableDocument {
+    list: Option<String>,
+    codes: BTreeMap<String, CodeDocument>,
+    blank: Vec<String>,
+    refuse: BTreeMap<String, String>,
+    otherwise: Option<String>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct TableDocument {
-    /// The code list that the codes belong to, for people and for the check of the mapping.
-    list: Option<String>,
-    extends: Option<String>,
-    #[serde(default)]
-    codes: BTreeMap<String, CodeDocument>,
-    #[serde(default)]
-    blank: Vec<String>,
-    #[serde(default)]
-    refuse: BTreeMap<String, String>,
-    otherwise: Option<String>,
-    /// Whether a cell may hold one of the codes instead of a word for it.
-    #[serde(default)]
-    codes_themselves: bool,
-}
-
-#[derive(Clone, Deserialize)]
 #[serde(untagged)]
 enum CodeDocument {
     Code(String),
     More(MoreDocument),
 }
 
-#[derive(Clone, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct MoreDocument {
     code: String,
@@ -74,45 +79,55 @@ struct MoreDocument {
     with: BTreeMap<String, String>,
 }
 
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Table({})", self.name)
+    }
+}
+
 impl TableDocument {
-    pub(super) fn extends(&self) -> Option<&str> {
-        self.extends.as_deref()
+    /// A table that is nothing but a code list.
+    pub(super) fn of_list(name: &str) -> Self {
+        Self {
+            list: Some(name.to_owned()),
+            ..Self::default()
+        }
     }
 
-    pub(super) fn compile(self, name: &str, base: Option<&Table>) -> Result<Table, InvalidMapping> {
+    pub(super) fn compile(self, name: &str, lists: &Arc<CodeLists>) -> Result<Table, InvalidMapping> {
         let Self {
             list,
-            extends: _,
             codes,
             blank,
             refuse,
             otherwise,
-            codes_themselves,
         } = self;
-        let mut table = Table {
-            name: name.to_owned(),
-            list: list.or_else(|| base.and_then(|base| base.list.clone())),
-            words: HashMap::new(),
-            otherwise: otherwise.map(|code| TableEntry {
-                code,
-                times: None,
-                with: Vec::new(),
-            }),
-        };
         let problem = |problem: String| InvalidMapping::Table {
             table: name.to_owned(),
             problem,
         };
-        let mut add = |text: &str, word: Word| match table.words.insert(folded(text), word) {
+        let list = match list {
+            None => None,
+            Some(list) => {
+                let known = List::named(&list).ok_or_else(|| problem(format!("there is no code list `{list}`")))?;
+                Some((Arc::clone(lists), known))
+            }
+        };
+        let check = |code: &str| match &list {
+            Some((lists, list)) if !lists.list(*list).contains(code) => {
+                let version = lists.list(*list).version();
+                Err(problem(format!("`{code}` is no code of the list `{list}` ({version})")))
+            }
+            _ => Ok(()),
+        };
+        let mut words = HashMap::new();
+        let mut add = |text: &str, word: Word| match words.insert(folded(text), word) {
             None => Ok(()),
             Some(_) => Err(problem(format!("`{text}` stands in it twice"))),
         };
-        let mut plain = Vec::new();
         for (text, document) in codes {
             let entry = document.compile().map_err(&problem)?;
-            if codes_themselves && entry.times.is_none() && entry.with.is_empty() {
-                plain.push(entry.clone());
-            }
+            check(&entry.code)?;
             add(&text, Word::Code(entry))?;
         }
         for text in blank {
@@ -121,22 +136,23 @@ impl TableDocument {
         for (text, reason) in refuse {
             add(&text, Word::Refused(reason))?;
         }
-        // The mapping's own words go before those of a table it extends, and words before bare codes.
-        for (text, word) in base.map(|base| &base.words).into_iter().flatten() {
-            table.words.entry(text.clone()).or_insert_with(|| word.clone());
+        if let Some(code) = &otherwise {
+            check(code)?;
         }
-        for entry in plain {
-            table.words.entry(folded(&entry.code)).or_insert(Word::Code(entry));
-        }
-        Ok(table)
+        Ok(Table {
+            name: name.to_owned(),
+            list,
+            words,
+            otherwise,
+        })
     }
 }
 
 impl CodeDocument {
-    fn compile(self) -> Result<TableEntry, String> {
+    fn compile(self) -> Result<Entry, String> {
         let more = match self {
             Self::Code(code) => {
-                return Ok(TableEntry {
+                return Ok(Entry {
                     code,
                     times: None,
                     with: Vec::new(),
@@ -155,7 +171,7 @@ impl CodeDocument {
                 value,
             ));
         }
-        Ok(TableEntry {
+        Ok(Entry {
             code: more.code,
             times,
             with,
@@ -164,46 +180,66 @@ impl CodeDocument {
 }
 
 impl Table {
-    /// The code list that its codes belong to.
-    #[must_use]
-    pub fn list(&self) -> Option<&str> {
-        self.list.as_deref()
-    }
-
-    /// Every entry, in no order.
-    pub fn entries(&self) -> impl Iterator<Item = &TableEntry> {
-        self.words.values().filter_map(|word| match word {
-            Word::Code(entry) => Some(entry),
-            Word::Blank | Word::Refused(_) => None,
-        })
-    }
-
     /// What a cell means; `None` where it means that nothing is known.
     ///
     /// # Errors
     ///
     /// The table doesn't know the word, or refuses it.
-    pub fn find(&self, column: &str, text: &str) -> Result<Option<&TableEntry>, Fault> {
+    pub(super) fn find(&self, column: &str, text: &str) -> Result<Option<Meaning<'_>>, Fault> {
         let key = folded(text);
         match self.words.get(&key) {
-            Some(Word::Code(entry)) => Ok(Some(entry)),
-            Some(Word::Blank) => Ok(None),
-            Some(Word::Refused(reason)) => Err(Fault::of_cell(
-                FaultKind::RefusedValue,
+            Some(Word::Code(Entry { code, times, with })) => {
+                return Ok(Some(Meaning {
+                    code,
+                    times: *times,
+                    with,
+                }));
+            }
+            Some(Word::Blank) => return Ok(None),
+            Some(Word::Refused(reason)) => {
+                let reason = format!("is refused by the mapping: {reason}");
+                return Err(Fault::of_cell(FaultKind::RefusedValue, column, text, reason));
+            }
+            None if key.is_empty() => return Ok(None),
+            None => {}
+        }
+        let listed = self
+            .list
+            .as_ref()
+            .and_then(|(lists, list)| lists.list(*list).code_of(text));
+        match listed.or(self.otherwise.as_deref()) {
+            Some(code) => Ok(Some(Meaning {
+                code,
+                times: None,
+                with: &[],
+            })),
+            None => Err(Fault::of_cell(
+                FaultKind::UnknownValue,
                 column,
                 text,
-                format!("refused by the mapping: {reason}"),
+                self.unknown(&key),
             )),
-            None if key.is_empty() => Ok(None),
-            None => match &self.otherwise {
-                Some(entry) => Ok(Some(entry)),
-                None => {
-                    let hint = nearest(&key, self.words.keys().map(String::as_str))
-                        .map_or_else(String::new, |near| format!(", did you mean `{near}`?"));
-                    let reason = format!("is not in the mapping's table `{}`{hint}", self.name);
-                    Err(Fault::of_cell(FaultKind::UnknownValue, column, text, reason))
-                }
-            },
+        }
+    }
+
+    fn unknown(&self, key: &str) -> String {
+        let own = nearest(key, self.words.keys().map(String::as_str));
+        let listed = || {
+            self.list
+                .as_ref()
+                .and_then(|(lists, list)| lists.list(*list).suggestion(key))
+        };
+        let hint = own
+            .or_else(listed)
+            .map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+        match &self.list {
+            Some((lists, list)) => {
+                format!(
+                    "is no code or name of the list `{list}` ({}){hint}",
+                    lists.list(*list).version()
+                )
+            }
+            None => format!("is not in the mapping's table `{}`{hint}", self.name),
         }
     }
 }

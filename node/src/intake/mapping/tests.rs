@@ -2,6 +2,7 @@
 
 mod applied;
 mod refused;
+mod unodc_ids;
 
 use std::io::Cursor;
 use std::ops::ControlFlow;
@@ -20,6 +21,19 @@ fn rows(csv: &str) -> Vec<Row> {
         })
         .unwrap();
     rows
+}
+
+fn parse(toml: &str) -> Result<Mapping, InvalidMapping> {
+    Mapping::parse(toml, &lists())
+}
+
+fn builtin(name: &str) -> Mapping {
+    Mapping::builtin(name, &lists()).unwrap()
+}
+
+pub(crate) fn lists() -> Arc<CodeLists> {
+    static LISTS: std::sync::LazyLock<Arc<CodeLists>> = std::sync::LazyLock::new(|| Arc::new(CodeLists::built_in()));
+    Arc::clone(&LISTS)
 }
 
 fn row(csv: &str) -> Row {

@@ -3,7 +3,7 @@
 use super::*;
 
 fn message(body: &str) -> String {
-    Mapping::parse(&format!("name = \"x\"\nkind = \"seizure\"\n{body}"))
+    parse(&format!("name = \"x\"\nkind = \"seizure\"\n{body}"))
         .unwrap_err()
         .to_string()
 }
@@ -38,7 +38,7 @@ fn every_mistake_is_named() {
             "there is no table `nowhere`",
         ),
         (
-            "[[field]]\nto = \"place\"\ncolumn = \"P\"\ntable = \"countries\"\nsplit = \";\"",
+            "[[field]]\nto = \"place\"\ncolumn = \"P\"\nlist = \"country\"\nsplit = \";\"",
             "give only one of",
         ),
         (
@@ -54,11 +54,7 @@ fn every_mistake_is_named() {
             "at least one format",
         ),
         (
-            "[[field]]\nto = \"goods[0].quantity\"\ncolumn = \"Q\"\nunit_column = \"U\"",
-            "both `unit_column` and `unit_table`",
-        ),
-        (
-            "[[field]]\nto = \"place\"\ncolumn = \"Q\"\nunit_column = \"U\"\nunit_table = \"countries\"",
+            "[[field]]\nto = \"place\"\ncolumn = \"Q\"\nunit_column = \"U\"\nunit_table = \"t\"",
             "only `goods[…].quantity`",
         ),
         (
@@ -85,7 +81,15 @@ fn every_mistake_is_named() {
             "field = []\n[table.t.codes]\n\"A\" = \"1\"\n\"a\" = \"2\"",
             "table `t`: `a` stands in it twice",
         ),
-        ("field = []\n[table.t]\nextends = \"u\"", "extends `u`"),
+        ("field = []\n[table.t]\nlist = \"u\"", "there is no code list `u`"),
+        (
+            "field = []\n[table.t]\nlist = \"country\"\ncodes = { \"Here\" = \"QQ\" }",
+            "table `t`: `QQ` is no code of the list `country`",
+        ),
+        (
+            "[[field]]\nto = \"place\"\ncolumn = \"Q\"\nunit_table = \"t\"",
+            "`unit_table` needs a `unit_column`",
+        ),
         (
             "field = []\n[table.t.codes]\n\"A\" = { code = \"1\", with = { \"nowhere\" = \"x\" } }",
             "`nowhere` is no field",
@@ -99,7 +103,7 @@ fn every_mistake_is_named() {
         let message = message(body);
         assert!(message.contains(expected), "{body}\n{message}");
     }
-    let unknown = Mapping::builtin("unodc").unwrap_err().to_string();
+    let unknown = Mapping::builtin("unodc", &lists()).unwrap_err().to_string();
     assert_eq!(
         unknown,
         "there is no mapping `unodc`; built in are `unodc-ids`, `icomm-template`"
