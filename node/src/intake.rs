@@ -25,11 +25,13 @@ mod summary;
 pub mod synthetic;
 
 pub use driver::{Cause, ImportError, Plan, import};
-pub use key::{IntakeKey, Keys};
+pub use key::Keys;
 pub use mapping::{InvalidMapping, Mapping, Owner};
 pub use progress::{Bar, Progress, Unwatched};
 pub use report::{Detail, Report};
 pub use rows::{Fault, FaultKind, FileError, Format, ReadOptions, Source};
-pub use sink::{DryRun, Outcome, RecordFault, Sink, Submission};
+pub use sink::{DryRun, Outcome, RecordFault, Sink, Submission, validation};
 pub use summary::{Counters, Summary};
-pub use synthetic::Synthetic;
+pub use synthetic::{Made, Synthetic, SyntheticError};
+
+pub use crate::store::IntakeKey;

@@ -243,10 +243,10 @@ fn named(fault: RecordFault, mapping: &Mapping, trail: &Trail) -> Fault {
         reason,
         list,
     } = fault;
-    let reason = if list.is_empty() {
-        reason
-    } else {
-        format!("{reason} (list {list})")
+    // A reason about an unknown code names the list already; others may need it.
+    let reason = match list.split_whitespace().next() {
+        Some(name) if !reason.contains(name) => format!("{reason} (list {list})"),
+        _ => reason,
     };
     let column = mapping.column_of(trail, &field);
     let reason = format!("{reason}; field `{field}` of the record");

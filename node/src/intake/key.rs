@@ -11,37 +11,13 @@
 //! ```
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use sha2::{Digest, Sha256};
 
 use super::mapping::{KeyColumns, Mapping};
 use super::rows::Row;
-
-/// Names one case of one file, whenever that is imported.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct IntakeKey([u8; 16]);
-
-impl IntakeKey {
-    /// The 16 bytes.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8; 16] {
-        &self.0
-    }
-}
-
-impl From<[u8; 16]> for IntakeKey {
-    fn from(bytes: [u8; 16]) -> Self {
-        Self(bytes)
-    }
-}
-
-impl fmt::Debug for IntakeKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "IntakeKey({})", data_encoding::HEXLOWER.encode(&self.0))
-    }
-}
+use crate::store::IntakeKey;
 
 /// Gives out keys in the order of a file's rows.
 ///
@@ -66,7 +42,7 @@ impl Keys {
         let whole: [u8; 32] = hash.finalize().into();
         let mut key = [0; 16];
         key.iter_mut().zip(whole).for_each(|(to, from)| *to = from);
-        IntakeKey(key)
+        IntakeKey::from(key)
     }
 
     /// How many rows of this content came before.

@@ -1,10 +1,12 @@
 //! Where drafts go, and what comes back for each.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::convert::Infallible;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use icomm_proto::v1;
+use icomm_pki::MemberId;
+use icomm_proto::codes::CodeLists;
+use icomm_proto::{FieldError, Record, v1};
 
 use super::IntakeKey;
 
@@ -49,6 +51,24 @@ pub struct RecordFault {
     pub list: String,
 }
 
+impl From<FieldError> for RecordFault {
+    fn from(error: FieldError) -> Self {
+        let FieldError {
+            field,
+            value,
+            reason,
+            list,
+        } = error;
+        let list = list.map_or_else(String::new, |(name, version)| format!("{name} {version}"));
+        Self {
+            field,
+            value,
+            reason: reason.to_string(),
+            list,
+        }
+    }
+}
+
 /// Takes batches of drafts. Several batches may be under way at once.
 pub trait Sink: Sync {
     /// A batch could not be taken at all; what is wrong with single drafts is an [`Outcome`].
@@ -58,10 +78,18 @@ pub trait Sink: Sync {
     fn submit(&self, batch: Vec<Submission>) -> impl Future<Output = Result<Vec<Outcome>, Self::Error>> + Send;
 }
 
+/// All that is wrong with a draft that `member` is about to issue.
+pub fn validation(lists: Arc<CodeLists>, member: MemberId) -> impl Fn(v1::Draft) -> Vec<RecordFault> + Sync {
+    move |draft| match Record::validate(draft, &lists, &member) {
+        Ok(_) => Vec::new(),
+        Err(errors) => errors.into_iter().map(RecordFault::from).collect(),
+    }
+}
+
 /// Validates drafts and keeps nothing but their keys: a dry run within one process, and the tests' stand-in for a node.
 pub struct DryRun<V> {
     validate: V,
-    keys: Mutex<HashMap<IntakeKey, ()>>,
+    keys: Mutex<HashSet<IntakeKey>>,
     issue: bool,
 }
 
@@ -92,14 +120,14 @@ impl<V: Fn(v1::Draft) -> Vec<RecordFault> + Sync> Sink for DryRun<V> {
     async fn submit(&self, batch: Vec<Submission>) -> Result<Vec<Outcome>, Infallible> {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         let outcomes = batch.into_iter().map(|Submission { key, draft }| {
-            if keys.contains_key(&key) {
+            if keys.contains(&key) {
                 return Outcome::Duplicate { record: String::new() };
             }
             let faults = (self.validate)(draft);
             if !faults.is_empty() {
                 return Outcome::Rejected(faults);
             }
-            keys.insert(key, ());
+            keys.insert(key);
             if self.issue {
                 Outcome::Issued {
                     record: format!("{key:?}"),

@@ -1,5 +1,8 @@
 //! Whole imports into a sink that remembers keys as a node does.
 
+mod real;
+mod synthetic;
+
 use std::io::{Cursor, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

@@ -157,7 +157,9 @@ impl Mapping {
                 }
             }
             _ if text.is_empty() => {}
-            Reading::Text => fill(to, Value::Text(text.to_owned())),
+            Reading::Text if to.is_prose() => fill(to, Value::Text(text.to_owned())),
+            // A line break or a run of spaces within a name or a place is a spreadsheet's accident.
+            Reading::Text => fill(to, Value::Text(text.split_whitespace().collect::<Vec<_>>().join(" "))),
             Reading::Split(separator) => {
                 let texts: Vec<String> = text
                     .split(*separator)

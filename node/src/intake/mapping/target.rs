@@ -89,6 +89,14 @@ impl Target {
             .find(|list| self.name().starts_with(list.prefix()))
     }
 
+    /// Whether its text may have several lines.
+    pub(super) fn is_prose(self) -> bool {
+        matches!(
+            self.name(),
+            "narrative" | "goods_description" | "concealment_description" | "handling_conditions"
+        )
+    }
+
     /// The same field with its first place moved.
     pub(super) fn moved_to(self, first: usize) -> Self {
         let [_, second] = self.at;

@@ -162,6 +162,15 @@ fn list_elements_move_together_and_are_traced_back() {
 }
 
 #[test]
+fn line_breaks_stay_in_prose_only() {
+    let mapping = builtin("icomm-template");
+    let row = row("place,narrative\n\"Kapitan  Andreevo\nBCP\",\"two\nlines\"\n");
+    let draft = mapping.draft(&row).unwrap().draft;
+    assert_eq!(draft.exact.unwrap().place, "Kapitan Andreevo BCP");
+    assert_eq!(draft.narrative.unwrap().narrative, "two\nlines");
+}
+
+#[test]
 fn a_table_can_settle_other_fields() {
     let draft = mapped("1;FR;2011-12-03;Aceton;2;kg;;;;;;;;;;").unwrap().draft;
     assert_eq!(draft.case.unwrap().goods[0].category, "precursors");

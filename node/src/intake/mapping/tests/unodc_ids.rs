@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use icomm_proto::Record;
+
 use super::*;
 
 /// A real file, or `None` with a word about it where the folder isn't there.
@@ -50,10 +52,16 @@ fn unmapped(column: &str) -> Vec<(String, FaultKind)> {
     let mapping = builtin("unodc-ids");
     let mut refused = Vec::new();
     for value in values(column).unwrap_or_default() {
-        if let Err(faults) = mapping.draft(&with(column, &value)) {
-            assert_eq!(faults.len(), 1, "{value}: {faults:?}");
-            assert_eq!(faults[0].column.as_deref(), Some(column), "{value}");
-            refused.push((value, faults[0].kind));
+        match mapping.draft(&with(column, &value)) {
+            Ok(mapped) => {
+                let valid = Record::validate(mapped.draft, &lists(), &"ES".parse().unwrap());
+                assert!(valid.is_ok(), "{column} {value}: {:?}", valid.unwrap_err());
+            }
+            Err(faults) => {
+                assert_eq!(faults.len(), 1, "{value}: {faults:?}");
+                assert_eq!(faults[0].column.as_deref(), Some(column), "{value}");
+                refused.push((value, faults[0].kind));
+            }
         }
     }
     refused
@@ -160,12 +168,13 @@ fn precursors_are_told_from_drugs() {
 }
 
 #[test]
-fn every_row_of_the_real_file_becomes_a_draft_or_says_why_not() {
+fn every_row_of_the_real_file_becomes_a_valid_record_of_its_owner() {
     let Some(path) = real("unodc_ids_2011_2014_crossborder.csv") else {
         return;
     };
     let mapping = builtin("unodc-ids");
-    let (mut rows, mut drafts, mut owners) = (0, 0, BTreeMap::<String, u32>::new());
+    let lists = lists();
+    let (mut rows, mut valid, mut owners) = (0, 0, BTreeMap::<String, u32>::new());
     let source = Source::open(&path, mapping.read_options().clone()).unwrap();
     source
         .read(&mut |reading| {
@@ -174,18 +183,22 @@ fn every_row_of_the_real_file_becomes_a_draft_or_says_why_not() {
                 assert_eq!(mapping.fit(row.header()), Fit::default());
             }
             rows += 1;
-            match mapping.owner(&row) {
-                Ok(Owner::Member(member)) => *owners.entry(member.to_string()).or_default() += 1,
+            let owner = match mapping.owner(&row) {
+                Ok(Owner::Member(member)) => member,
                 other => panic!("line {}: {other:?}", row.line()),
-            }
-            match mapping.draft(&row) {
-                Ok(_) => drafts += 1,
-                Err(faults) => panic!("line {}: {faults:?}", row.line()),
+            };
+            *owners.entry(owner.to_string()).or_default() += 1;
+            let mapped = mapping
+                .draft(&row)
+                .unwrap_or_else(|faults| panic!("line {}: {faults:?}", row.line()));
+            match Record::validate(mapped.draft, &lists, &owner) {
+                Ok(_) => valid += 1,
+                Err(errors) => panic!("line {}: {errors:?}", row.line()),
             }
             ControlFlow::Continue(())
         })
         .unwrap();
-    assert_eq!((rows, drafts), (8_861, 8_861));
+    assert_eq!((rows, valid), (8_861, 8_861));
     assert_eq!(owners.len(), 49);
     assert_eq!((owners["ES"], owners["PK"], owners["SZ"]), (4_301, 980, 2));
 }
