@@ -5,3 +5,4 @@
 //! Beside them a small HTTP server for Prometheus and health probes, in clear and therefore on loopback.
 
 pub mod client;
+pub mod sink;

@@ -11,16 +11,13 @@ use tonic::{Code, Status};
 
 use super::mapping::named;
 use crate::{
-    api::client::Client,
+    api::sink::NodeSink,
     cli::{
         Context, Exit, Failure,
         exit::chain,
         output::{count, table},
     },
-    intake::{
-        Bar, Cause, Detail, ImportError, Outcome, Plan, Progress, RecordFault, Report, Sink, Source, Submission,
-        Summary, Unwatched, import,
-    },
+    intake::{Bar, Cause, Detail, ImportError, Plan, Progress, Report, Sink, Source, Summary, Unwatched, import},
 };
 
 /// The most rows in one message, as node.proto says.
@@ -76,10 +73,7 @@ impl Import {
         };
         let source = Source::open(&self.file, mapping.read_options().clone())
             .map_err(|error| Failure::new(format_args!("`{}`: {}", self.file.display(), chain(&error))))?;
-        let sink = Node {
-            client,
-            dry_run: self.dry_run,
-        };
+        let sink = NodeSink::new(client, self.dry_run);
         let ended = self.watched(source, &plan, &sink, context).await;
         self.tell(ended, context)
     }
@@ -184,68 +178,5 @@ impl Import {
             text += "\nstopped; the same command goes on from here";
         }
         text
-    }
-}
-
-/// The running node as an import's sink.
-struct Node {
-    client: Client,
-    dry_run: bool,
-}
-
-impl Sink for Node {
-    type Error = Status;
-
-    async fn submit(&self, batch: Vec<Submission>) -> Result<Vec<Outcome>, Status> {
-        let rows = batch.into_iter().map(|Submission { key, draft }| v1::ImportRow {
-            key: bytes::Bytes::copy_from_slice(key.as_bytes()),
-            draft: Some(draft),
-        });
-        let request = v1::ImportRequest {
-            rows: rows.collect(),
-            dry_run: self.dry_run,
-        };
-        let mut client = self.client.clone();
-        let mut replies = client.import(tokio_stream::once(request)).await?.into_inner();
-        let mut outcomes = Vec::new();
-        while let Some(reply) = replies.message().await? {
-            for outcome in reply.outcomes {
-                outcomes.push(outcome_of(outcome)?);
-            }
-        }
-        Ok(outcomes)
-    }
-}
-
-fn outcome_of(outcome: v1::Outcome) -> Result<Outcome, Status> {
-    let result = outcome.result();
-    let v1::Outcome {
-        result: _,
-        record_id: record,
-        origin: _,
-        index: _,
-        errors,
-    } = outcome;
-    Ok(match result {
-        v1::outcome::Result::Issued => Outcome::Issued { record },
-        v1::outcome::Result::Duplicate => Outcome::Duplicate { record },
-        v1::outcome::Result::Valid => Outcome::Valid,
-        v1::outcome::Result::Rejected => Outcome::Rejected(errors.into_iter().map(fault_of).collect()),
-        v1::outcome::Result::Unspecified => return Err(Status::internal("the node gave an outcome that is none")),
-    })
-}
-
-fn fault_of(error: v1::FieldError) -> RecordFault {
-    let v1::FieldError {
-        field,
-        value,
-        reason,
-        list,
-    } = error;
-    RecordFault {
-        field,
-        value,
-        reason,
-        list,
     }
 }
