@@ -146,11 +146,12 @@ fn every_truncation_of_the_last_batch_is_told_if_it_was_acknowledged_and_mended_
 
 #[test]
 fn a_damaged_batch_with_another_after_it_is_told_even_without_the_watermark() {
+    let (first, _) = filled(4, ONE_SEGMENT);
     let (before, _) = filled(5, ONE_SEGMENT);
     let (after, _) = filled(6, ONE_SEGMENT);
     let segment = path("journal/00000001.seg");
     let bytes = |disk: &SimulatedDisk| disk.files().into_iter().find(|(file, _)| *file == segment).unwrap().1;
-    let (start, whole) = (bytes(&before).len() - 200, bytes(&after));
+    let (start, whole) = (bytes(&first).len(), bytes(&after));
     for at in start..bytes(&before).len() {
         let mut changed = whole.clone();
         changed[at] ^= 0x40;

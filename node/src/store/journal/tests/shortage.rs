@@ -40,6 +40,16 @@ fn a_full_disk_refuses_stays_readable_and_recovers() {
         }
         let refused = refused.unwrap();
         assert!(store.health().full && !store.health().is_good());
+        let segments = disk
+            .files()
+            .into_iter()
+            .filter(|(file, _)| file.extension().is_some_and(|ext| ext == "seg"));
+        let taken: u64 = segments.map(|(_, bytes)| bytes.len() as u64).sum();
+        assert_eq!(
+            taken,
+            store.health().bytes,
+            "what was written of the refused batch is given back"
+        );
         answers(&store).assert_same(&answers(&model));
         assert!(matches!(store.append(refused.clone()), Err(StoreError::Full)));
 
