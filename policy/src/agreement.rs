@@ -34,7 +34,7 @@ pub use standing::{
     Acknowledgement, AcknowledgementFormat, InvalidStatement, STATEMENT_BYTES_MAX, Signed, Statement, Suspension,
     SuspensionFormat, Verified,
 };
-pub use template::{bilateral, regional};
+pub use template::{bilateral, contribution, regional};
 pub use terms::{
     Expiry, Format, Grant, Instrument, InstrumentKind, Onward, OnwardRule, Party, Retention, Terms, UseInCourt,
 };

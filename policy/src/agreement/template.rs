@@ -151,6 +151,42 @@ upstream = false
     text
 }
 
+/// A draft for a member's contribution to the global node, in force from `day`: the open section only, in one direction.
+#[must_use]
+pub fn contribution(id: &AgreementId, member: &MemberId, global: &MemberId, day: Day) -> String {
+    let mut text = head(
+        id,
+        &format!("Contribution of {member} to the global depository of {global}"),
+        day,
+    );
+    text.push_str(&instrument(
+        "memorandum",
+        "Memorandum on contributions to the global seizure database",
+    ));
+    text.push_str(&party(member, "customs administration", "[]"));
+    text.push_str(&party(global, "global depository", "[]"));
+    text.push_str(GRANT_NOTES);
+    let _ = write!(
+        text,
+        r#"
+# The global node holds `case` and nothing else, whatever is written here.
+[[grants]]
+from = "{member}"
+to = "{global}"
+kinds = ["seizure", "suspect", "company"]
+categories = "all"
+sections = ["case"]
+purposes = ["risk-analysis", "statistics"]
+use_in_court = "no"
+handling = "H2"
+retention = {{ days = 3650, then = "erase" }}
+onward = {{ rule = "none" }}
+upstream = false
+"#
+    );
+    text
+}
+
 fn head(id: &AgreementId, title: &str, day: Day) -> String {
     format!("{HEAD}id = \"{id}\"\nversion = 1\ntitle = \"{title}\"\n{DAYS}in_force_from = {day}\n{AFTER_DAYS}")
 }

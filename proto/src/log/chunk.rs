@@ -82,6 +82,19 @@ impl ChunkBody {
         &self.bytes
     }
 
+    /// The first `count` items and the rest, sharing the body's memory; a part without items is None.
+    #[must_use]
+    pub fn split(&self, count: u32) -> (Option<Self>, Option<Self>) {
+        let mut items = self.item_refs();
+        items.by_ref().take(count as usize).for_each(drop);
+        let cut = self.bytes.len() - items.rest.len();
+        let part = |bytes, count| (count > 0).then_some(Self { bytes, count });
+        (
+            part(self.bytes.slice(..cut), self.count - items.count),
+            part(self.bytes.slice(cut..), items.count),
+        )
+    }
+
     /// The items in order, as slices that share the body's memory.
     pub fn items(&self) -> impl ExactSizeIterator<Item = Item> {
         self.item_refs().map(|item| match item {
@@ -362,5 +375,25 @@ mod tests {
         }
         assert_eq!(builder.count(), 7);
         assert!(builder.finish().is_ok());
+    }
+
+    #[test]
+    fn a_body_splits_anywhere_into_two_bodies() {
+        let mut builder = ChunkBuilder::default();
+        builder
+            .withhold(&Hash::from([1; 32]))
+            .disclose(b"a view")
+            .withhold(&Hash::from([2; 32]));
+        let body = builder.finish().unwrap();
+        let all: Vec<Item> = body.items().collect();
+        for count in 0..=4 {
+            let (first, rest) = body.split(count);
+            let parts: Vec<Item> = first.iter().chain(&rest).flat_map(ChunkBody::items).collect();
+            assert_eq!(parts, all);
+            assert_eq!(first.as_ref().map_or(0, ChunkBody::count), count.min(3));
+            for part in first.iter().chain(&rest) {
+                assert_eq!(ChunkBody::parse(part.bytes().clone(), part.count()).as_ref(), Ok(part));
+            }
+        }
     }
 }

@@ -1,0 +1,112 @@
+//! The durable note of what was disclosed: one for every chunk that leaves, written before it leaves.
+//!
+//! A note is a JSON object. `terms` lists the permits that were used in the chunk, `runs` says for each stretch of
+//! consecutive entries which of them applied; `null` means that the hash alone went.
+//!
+//! ```json
+//! {"time":1795428000,"to":"PT","node":"n1","origin":"ES/main","from":512,"count":512,
+//!  "terms":[{"bases":["`ES-PT` version 1, grant 0"],"sections":"case+exact"}],
+//!  "runs":[[500,0],[12,null]]}
+//! ```
+
+use bytes::Bytes;
+use icomm_policy::Permit;
+use serde::{Deserialize, Serialize};
+
+/// The terms of the permit under which entries went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// The grants that allow it: agreement, version and grant of each.
+    pub bases: Vec<String>,
+    /// The sections that went: `case+exact`.
+    pub sections: String,
+}
+
+impl Terms {
+    /// The terms of a permit.
+    pub fn of(permit: &Permit) -> Self {
+        let bases = permit.bases().iter().map(ToString::to_string).collect();
+        Self {
+            bases,
+            sections: permit.sections().to_string(),
+        }
+    }
+}
+
+/// What went to whom, when and under which terms.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// Seconds since 1970.
+    pub time: u64,
+    /// The receiving member.
+    pub to: String,
+    /// Its node.
+    pub node: String,
+    /// The log.
+    pub origin: String,
+    /// First index.
+    pub from: u64,
+    /// Entries.
+    pub count: u32,
+    /// The permits used.
+    pub terms: Vec<Terms>,
+    /// Stretches of entries: how many, and which of `terms` (`None`: hash alone).
+    pub runs: Vec<(u32, Option<usize>)>,
+}
+
+impl Note {
+    /// Adds one entry at the end.
+    pub fn push(&mut self, terms: Option<&Terms>) {
+        let which = terms.map(|terms| {
+            self.terms.iter().position(|known| known == terms).unwrap_or_else(|| {
+                self.terms.push(terms.clone());
+                self.terms.len() - 1
+            })
+        });
+        self.count += 1;
+        match self.runs.last_mut() {
+            Some((length, same)) if *same == which => *length += 1,
+            _ => self.runs.push((1, which)),
+        }
+    }
+
+    /// The stored form.
+    pub fn encode(&self) -> Result<Bytes, serde_json::Error> {
+        serde_json::to_vec(self).map(Bytes::from)
+    }
+
+    /// Reads the stored form.
+    pub fn decode(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_under_the_same_terms_make_one_run() {
+        let terms = |grant| Terms {
+            bases: vec![format!("grant {grant}")],
+            sections: "case".into(),
+        };
+        let mut note = Note {
+            time: 1,
+            to: "PT".into(),
+            node: "n1".into(),
+            origin: "ES/main".into(),
+            from: 7,
+            count: 0,
+            terms: vec![],
+            runs: vec![],
+        };
+        for grant in [Some(0), Some(0), None, Some(1), Some(0)] {
+            note.push(grant.map(terms).as_ref());
+        }
+        assert_eq!(note.count, 5);
+        assert_eq!(note.runs, vec![(2, Some(0)), (1, None), (1, Some(1)), (1, Some(0))]);
+        assert_eq!(note.terms.len(), 2);
+        assert_eq!(Note::decode(&note.encode().unwrap()).unwrap(), note);
+    }
+}

@@ -1,0 +1,606 @@
+//! What all links of a node share: the logs it holds, whom to ask for which, what may go to whom. Performs what sessions
+//! decide.
+//!
+//! ```text
+//!  session ──Action──▶ Exchange ──Batch──▶ Store ──done──▶ Mailbox ──Event──▶ session
+//!                        │ replicas: verify                    (of any link)
+//!                        │ law: agreements and bundle
+//!                        └ routes: whom to ask
+//! ```
+//!
+//! Locks are held for the work on one log or one table, never across a wait for the disk or a peer, so that a slow or
+//! dead peer holds up nobody.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use bytes::Bytes;
+use icomm_pki::{MemberId, MemberKey, NodeName, Role};
+use icomm_policy::SessionPolicy;
+use icomm_proto::log::{Hash, VerifiedCheckpoint};
+use icomm_proto::{Origin, SectionSet, v1};
+
+use super::law::{Audience, Law};
+use super::replica::{Admission, ChunkFault, Held, HeldError, Replica};
+use super::routes::{Ask, LinkId, Routes};
+use super::session::{Action, Event, Peer, World};
+use super::{delivery, receipt::Receipt};
+use crate::environment::Environment;
+use crate::store::{Batch, Boundary, NoteLog, Placement, Store, StoreError};
+
+/// Logs that a node holds at most.
+pub const ORIGINS_MAX: usize = 4096;
+
+/// Where events for sessions go. Never blocks: sessions bound what can be under way for them.
+pub trait Mailbox: Send + Sync {
+    /// Queues an event for a link; nothing happens if it is gone.
+    fn post(&self, link: LinkId, event: Event);
+    /// Tells every link that something changed.
+    fn changed(&self);
+}
+
+/// Who this node is.
+#[derive(Debug, Clone)]
+pub struct Local {
+    /// The member.
+    pub member: MemberId,
+    /// The node.
+    pub node: NodeName,
+    /// Its role.
+    pub role: Role,
+    /// Signs receipts and checkpoints.
+    pub key: MemberKey,
+}
+
+/// The durable end of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// Entries.
+    pub size: u64,
+    /// Root over them.
+    pub root: Hash,
+    /// The originator's signed checkpoint.
+    pub checkpoint: Bytes,
+}
+
+impl From<&Boundary> for Head {
+    fn from(boundary: &Boundary) -> Self {
+        Self {
+            size: boundary.size(),
+            root: boundary.frontier.root(),
+            checkpoint: boundary.checkpoint.clone(),
+        }
+    }
+}
+
+struct HeldReplica {
+    machine: Mutex<Replica>,
+    // Set when something that was accepted could not be stored.
+    stale: Arc<AtomicBool>,
+}
+
+/// The shared part of a node's links.
+pub struct Exchange {
+    local: Local,
+    environment: Environment,
+    store: Arc<dyn Store>,
+    mailbox: Arc<dyn Mailbox>,
+    law: Law,
+    replicas: Mutex<BTreeMap<Origin, Arc<HeldReplica>>>,
+    heads: Arc<RwLock<BTreeMap<Origin, Head>>>,
+    // Chunks of wider views stored since the start.
+    overlays: Arc<Mutex<BTreeMap<Origin, u64>>>,
+    routes: Mutex<Routes>,
+    links: Mutex<BTreeMap<LinkId, Peer>>,
+    next_link: AtomicU64,
+}
+
+impl Exchange {
+    /// Brings the shared state to what the store holds.
+    pub fn new(
+        local: Local,
+        environment: Environment,
+        store: Arc<dyn Store>,
+        mailbox: Arc<dyn Mailbox>,
+        law: Law,
+    ) -> Result<Self, StoreError> {
+        let mut heads = BTreeMap::new();
+        for origin in store.origins() {
+            if let Some(boundary) = store.head(&origin)? {
+                heads.insert(origin, Head::from(&boundary));
+            }
+        }
+        let routes = Mutex::new(Routes::new(local.role));
+        Ok(Self {
+            local,
+            environment,
+            store,
+            mailbox,
+            law,
+            replicas: Mutex::default(),
+            heads: Arc::new(RwLock::new(heads)),
+            overlays: Arc::default(),
+            routes,
+            links: Mutex::default(),
+            next_link: AtomicU64::new(0),
+        })
+    }
+
+    /// Who this node is.
+    pub fn local(&self) -> &Local {
+        &self.local
+    }
+
+    /// Agreements and bundle.
+    pub fn law(&self) -> &Law {
+        &self.law
+    }
+
+    /// The durable end of every log held.
+    pub fn heads(&self) -> BTreeMap<Origin, Head> {
+        self.heads.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The durable end of one log.
+    pub fn head(&self, origin: &Origin) -> Option<Head> {
+        self.heads
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(origin)
+            .cloned()
+    }
+
+    /// How many chunks of wider views of entries already held were stored since the start.
+    pub fn overlays(&self, origin: &Origin) -> u64 {
+        lock(&self.overlays).get(origin).copied().unwrap_or(0)
+    }
+
+    /// A log grew durably by this node's own doing.
+    pub fn grew(&self, origin: &Origin, boundary: &Boundary) {
+        raise(&self.heads, origin, Head::from(boundary));
+        self.mailbox.changed();
+    }
+
+    /// A new link to an authenticated peer; its session begins.
+    pub fn opened(&self, peer: Peer) -> Link {
+        let id = LinkId(self.next_link.fetch_add(1, Ordering::Relaxed));
+        lock(&self.links).insert(id, peer.clone());
+        let policy = Mutex::new(self.law.towards(&peer.member, peer.role));
+        Link { id, peer, policy }
+    }
+
+    /// A link is gone: others are asked for what it served.
+    pub fn closed(&self, link: LinkId) {
+        lock(&self.links).remove(&link);
+        let asks = lock(&self.routes).closed(link);
+        self.ask(asks);
+    }
+
+    /// What the session on `link` sees of this node.
+    pub fn world<'a>(&'a self, link: &'a Link) -> LinkWorld<'a> {
+        LinkWorld { exchange: self, link }
+    }
+
+    /// Does what a session decided. [`Action::Send`] and [`Action::Close`] are the driver's own.
+    pub fn perform(&self, link: &Link, action: Action) {
+        let Link { id, peer, policy } = link;
+        let id = *id;
+        match action {
+            Action::Send(_) | Action::Close(_) => {}
+            Action::Read { origin, from } => {
+                let prepared = delivery::prepare(&*self.store, &mut lock(policy), peer, &origin, from, self.now());
+                let prepared = prepared.unwrap_or_else(|error| {
+                    tracing::error!(%origin, from, peer = %peer.member, %error, "can't serve what was asked for");
+                    None
+                });
+                self.mailbox.post(id, Event::Prepared { origin, prepared });
+            }
+            Action::Note { origin, ticket, note } => self.note(id, origin, ticket, note),
+            Action::Accept(chunk) => self.accept(id, peer, chunk),
+            Action::Offered { origin, checkpoint } => self.offered(id, peer, origin, checkpoint),
+            Action::Withdrawn { origin, code } => {
+                tracing::info!(%origin, peer = %peer.member, code, "log withdrawn");
+                let asks = lock(&self.routes).withdrawn(id, &origin);
+                self.ask(asks);
+            }
+            Action::Adopt(document) => self.adopt(id, peer, &document),
+            Action::Acknowledged(receipt) => self.acknowledged(peer, &receipt),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        self.environment.unix_now()
+    }
+
+    fn note(&self, link: LinkId, origin: Origin, ticket: super::feed::Ticket, note: Bytes) {
+        let mailbox = self.mailbox.clone();
+        let batch = Batch::new().note(NoteLog::disclosures(), note);
+        self.store.submit(
+            batch,
+            Box::new(move |result| {
+                let event = match result {
+                    Ok(()) => Event::Noted { origin, ticket },
+                    // Without its note nothing leaves.
+                    Err(error) => Event::Stop {
+                        code: "store",
+                        message: error.to_string(),
+                    },
+                };
+                mailbox.post(link, event);
+            }),
+        );
+    }
+
+    fn accept(&self, link: LinkId, peer: &Peer, chunk: v1::Chunk) {
+        let Ok(origin) = chunk.origin.parse::<Origin>() else {
+            return;
+        };
+        if let Err(fault) = self.try_accept(link, peer, &origin, chunk) {
+            self.fault(link, peer, origin, &fault);
+        }
+    }
+
+    fn try_accept(&self, link: LinkId, peer: &Peer, origin: &Origin, chunk: v1::Chunk) -> Result<(), ChunkFault> {
+        let replica = self.replica(origin)?;
+        let admission = if self.local.role == Role::Global {
+            Admission::OpenOnly
+        } else {
+            Admission::AnySection
+        };
+        let (count, chunk_end) = (chunk.count, chunk.from.saturating_add(u64::from(chunk.count)));
+        let mut machine = lock(&replica.machine);
+        if replica.stale.swap(false, Ordering::AcqRel) {
+            machine.resume(self.store.head(origin)?);
+        }
+        let accepted = machine.accept(chunk, admission, &StoreHeld(&*self.store))?;
+        let head = accepted.chunks.iter().find_map(|chunk| match &chunk.placement {
+            Placement::Extends { frontier, checkpoint } => Some(Head {
+                size: frontier.size(),
+                root: frontier.root(),
+                checkpoint: checkpoint.clone(),
+            }),
+            Placement::Overlays => None,
+        });
+        let widens = accepted
+            .chunks
+            .iter()
+            .any(|chunk| chunk.placement == Placement::Overlays);
+        let mut batch = Batch::new().set(cursor_key(origin, &peer.member), chunk_end.to_be_bytes().to_vec());
+        for chunk in accepted.chunks {
+            batch = batch.chunk(chunk);
+        }
+        let (mailbox, heads, stale) = (self.mailbox.clone(), self.heads.clone(), replica.stale.clone());
+        let overlays = self.overlays.clone();
+        let (origin, member) = (origin.clone(), peer.member.clone());
+        let (size, root) = (accepted.size, accepted.root);
+        // Submitted under the lock, so that batches of one log reach the store in the log's order.
+        self.store.submit(
+            batch,
+            Box::new(move |result| match result {
+                Ok(()) => {
+                    metrics::counter!("icomm_received_entries_total", "peer" => member.to_string())
+                        .increment(count.into());
+                    if widens {
+                        *lock(&overlays).entry(origin.clone()).or_default() += 1;
+                    }
+                    if let Some(head) = head {
+                        raise(&heads, &origin, head);
+                        mailbox.changed();
+                    }
+                    mailbox.post(link, Event::Stored { origin, size, root });
+                }
+                Err(error) => {
+                    stale.store(true, Ordering::Release);
+                    tracing::error!(%origin, peer = %member, %error, "a verified chunk could not be stored");
+                    mailbox.post(
+                        link,
+                        Event::Stop {
+                            code: "store",
+                            message: "can't store now; try again later".into(),
+                        },
+                    );
+                }
+            }),
+        );
+        Ok(())
+    }
+
+    fn fault(&self, link: LinkId, peer: &Peer, origin: Origin, fault: &ChunkFault) {
+        self.found(&peer.member, &origin, fault);
+        self.mailbox.post(
+            link,
+            Event::Faulty {
+                origin,
+                code: fault.code(),
+                message: fault.to_string(),
+            },
+        );
+    }
+
+    /// Counts and logs what a member showed of a log that can't be; a fork freezes the log.
+    pub fn found(&self, member: &MemberId, origin: &Origin, fault: &ChunkFault) {
+        let code = fault.code();
+        tracing::warn!(%origin, peer = %member, code, %fault, "refused");
+        metrics::counter!("icomm_refused_chunks_total", "peer" => member.to_string(), "code" => code).increment(1);
+        if let ChunkFault::Fork { ours, theirs, .. } = fault {
+            self.freeze(origin, ours, theirs);
+        }
+    }
+
+    /// Keeps both checkpoints as evidence and takes nothing more of this log.
+    fn freeze(&self, origin: &Origin, ours: &Bytes, theirs: &Bytes) {
+        tracing::error!(%origin, "the originator signed two histories of its log; it is frozen here");
+        metrics::counter!("icomm_forked_logs_total", "origin" => origin.to_string()).increment(1);
+        if let Ok(replica) = self.replica(origin) {
+            lock(&replica.machine).freeze();
+        }
+        let evidence = [ours.as_ref(), b"\n", theirs.as_ref()].concat();
+        let done = Box::new(|result: Result<(), StoreError>| {
+            if let Err(error) = result {
+                tracing::error!(%error, "the evidence of a fork could not be stored");
+            }
+        });
+        self.store.submit(Batch::new().set(fork_key(origin), evidence), done);
+    }
+
+    fn replica(&self, origin: &Origin) -> Result<Arc<HeldReplica>, ChunkFault> {
+        let mut replicas = lock(&self.replicas);
+        if let Some(replica) = replicas.get(origin) {
+            return Ok(replica.clone());
+        }
+        let Some(key) = self.law.member_key(&origin.member) else {
+            return Err(ChunkFault::UnknownMember(origin.member.clone()));
+        };
+        if replicas.len() >= ORIGINS_MAX {
+            return Err(ChunkFault::TooManyLogs);
+        }
+        let mut machine = Replica::new(origin.clone(), origin.line(&self.law.trust_domain()), key);
+        machine.resume(self.store.head(origin)?);
+        if self.store.state(&fork_key(origin))?.is_some() {
+            machine.freeze();
+        }
+        let replica = Arc::new(HeldReplica {
+            machine: Mutex::new(machine),
+            stale: Arc::default(),
+        });
+        replicas.insert(origin.clone(), replica.clone());
+        Ok(replica)
+    }
+
+    fn offered(&self, link: LinkId, peer: &Peer, origin: Origin, checkpoint: Bytes) {
+        if origin.member == self.local.member {
+            return;
+        }
+        if let Err(fault) = self.witness(&origin, checkpoint) {
+            return self.fault(link, peer, origin, &fault);
+        }
+        let from_originator = origin.member == peer.member;
+        let asks = lock(&self.routes).offered(link, origin, from_originator);
+        self.ask(asks);
+    }
+
+    /// Compares a checkpoint that somebody shows with what is held: two roots for one size are a fork.
+    pub fn witness(&self, origin: &Origin, checkpoint: Bytes) -> Result<(), ChunkFault> {
+        let replica = self.replica(origin)?;
+        let (line, key) = {
+            let machine = lock(&replica.machine);
+            (machine.line().to_owned(), machine.key().clone())
+        };
+        let shown = VerifiedCheckpoint::verify(checkpoint, &line, &key)?;
+        match self.store.boundary(origin, shown.size())? {
+            Some(held) if held.size() == shown.size() && held.frontier.root() != *shown.root() => {
+                Err(ChunkFault::Fork {
+                    size: shown.size(),
+                    ours: held.checkpoint,
+                    theirs: shown.note().clone(),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn ask(&self, asks: Vec<Ask>) {
+        for Ask { link, origin, start } in asks {
+            let Some(peer) = lock(&self.links).get(&link).cloned() else {
+                continue;
+            };
+            let from = self.cursor(&origin, &peer);
+            self.mailbox.post(link, Event::Ask { origin, from, start });
+        }
+    }
+
+    /// Where to go on with this peer: where it left off, since it may disclose more than others did; but the global node
+    /// gets the same from everybody, so a relay is asked only for what is missing at the end.
+    fn cursor(&self, origin: &Origin, peer: &Peer) -> u64 {
+        let held = self.head(origin).map_or(0, |head| head.size);
+        if self.local.role == Role::Global && origin.member != peer.member {
+            return held;
+        }
+        let cursor = self.store.state(&cursor_key(origin, &peer.member)).ok().flatten();
+        cursor
+            .and_then(|bytes| Some(u64::from_be_bytes(bytes.as_ref().try_into().ok()?)))
+            .unwrap_or(0)
+            .min(held)
+    }
+
+    fn adopt(&self, link: LinkId, peer: &Peer, document: &v1::Document) {
+        match self.law.adopt(document, self.now()) {
+            Ok(adopted) => {
+                tracing::info!(peer = %peer.member, adopted = %adopted, "document adopted");
+                self.publish(&adopted.documents, Some((link, document)));
+            }
+            Err(error) => {
+                tracing::warn!(peer = %peer.member, %error, "document refused");
+                let code = error.code();
+                metrics::counter!("icomm_refused_documents_total", "peer" => peer.member.to_string(), "code" => code)
+                    .increment(1);
+            }
+        }
+    }
+
+    /// Hands documents to the links whose peers they concern, and lets every session look again at what may go. What came
+    /// from a link is not echoed to it.
+    pub fn publish(&self, documents: &[(Audience, v1::Document)], received: Option<(LinkId, &v1::Document)>) {
+        for (&link, peer) in &*lock(&self.links) {
+            let concern = documents.iter().filter(|(audience, _)| audience.includes(&peer.member));
+            for (_, document) in concern.filter(|(_, document)| received != Some((link, document))) {
+                self.mailbox.post(link, Event::Tell(document.clone()));
+            }
+        }
+        self.mailbox.changed();
+    }
+
+    fn acknowledged(&self, peer: &Peer, message: &v1::Receipt) {
+        let Some(key) = self.law.member_key(&peer.member) else {
+            return;
+        };
+        let receipt = match Receipt::verify(message, &key) {
+            Ok(receipt) => receipt,
+            Err(error) => {
+                metrics::counter!("icomm_refused_receipts_total", "peer" => peer.member.to_string()).increment(1);
+                return tracing::warn!(peer = %peer.member, %error, "receipt refused");
+            }
+        };
+        match self.store.boundary(&receipt.origin, receipt.size) {
+            Ok(Some(held)) if held.size() == receipt.size && held.frontier.root() != receipt.root => {
+                metrics::counter!("icomm_refused_receipts_total", "peer" => peer.member.to_string()).increment(1);
+                tracing::error!(peer = %peer.member, origin = %receipt.origin, size = receipt.size,
+                    "the peer acknowledged another log than the one held here");
+            }
+            Ok(_) => {
+                let key = format!("receipt/{}/{}", receipt.origin, peer.member);
+                let bytes = prost::Message::encode_to_vec(message);
+                self.store.submit(Batch::new().set(key, bytes), Box::new(|_| {}));
+            }
+            Err(error) => tracing::error!(%error, "a receipt could not be compared"),
+        }
+    }
+}
+
+/// A live link: who is at the other end, and what the policy lets go there.
+pub struct Link {
+    id: LinkId,
+    peer: Peer,
+    policy: Mutex<SessionPolicy>,
+}
+
+impl Link {
+    /// Its name within this process.
+    pub fn id(&self) -> LinkId {
+        self.id
+    }
+
+    /// Who is at the other end.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+}
+
+/// What one link's session sees of the node.
+pub struct LinkWorld<'a> {
+    exchange: &'a Exchange,
+    link: &'a Link,
+}
+
+impl World for LinkWorld<'_> {
+    fn hello(&self) -> v1::Hello {
+        let local = &self.exchange.local;
+        let heads = self.servable().into_iter();
+        v1::Hello {
+            protocol: super::session::PROTOCOL,
+            member: local.member.to_string(),
+            node: local.node.to_string(),
+            bundle_version: self.exchange.law.bundle().version(),
+            agreements: self.exchange.law.shared_with(&self.link.peer.member),
+            heads: heads
+                .map(|(origin, checkpoint, _)| v1::Head {
+                    origin: origin.to_string(),
+                    checkpoint,
+                })
+                .collect(),
+        }
+    }
+
+    fn servable(&self) -> Vec<(Origin, Bytes, u64)> {
+        let now = self.exchange.now();
+        let heads = self.exchange.heads();
+        let mut policy = lock(&self.link.policy);
+        let servable = heads
+            .into_iter()
+            .filter(|(origin, _)| policy.basis(&origin.member, now).is_ok());
+        servable
+            .map(|(origin, head)| (origin, head.checkpoint, head.size))
+            .collect()
+    }
+
+    fn servable_size(&self, origin: &Origin) -> Option<u64> {
+        let size = self.exchange.head(origin)?.size;
+        lock(&self.link.policy)
+            .basis(&origin.member, self.exchange.now())
+            .is_ok()
+            .then_some(size)
+    }
+
+    fn documents_for(&self, hello: &v1::Hello) -> Vec<v1::Document> {
+        self.exchange.law.documents_for(&self.link.peer.member, hello)
+    }
+
+    fn receipt(&self, origin: &Origin, size: u64, root: Hash) -> v1::Receipt {
+        let time = self.exchange.now();
+        Receipt {
+            origin: origin.clone(),
+            size,
+            root,
+            time,
+        }
+        .sign(&self.exchange.local.key)
+    }
+}
+
+/// What the store holds, as a replica compares it.
+struct StoreHeld<'a>(&'a dyn Store);
+
+impl Held for StoreHeld<'_> {
+    fn held(&self, origin: &Origin, from: u64, to: u64) -> Result<Vec<(Hash, SectionSet)>, HeldError> {
+        if self.0.head(origin)?.is_none_or(|head| head.size() < to) {
+            // The entries were verified and are on their way to the disk: wait for them.
+            self.0.append(Batch::new().set("barrier", Bytes::new()))?;
+        }
+        let mut held = Vec::new();
+        let mut next = from;
+        while next < to {
+            let Some(stretch) = self.0.read(origin, next, delivery::READ_LIMIT)? else {
+                break;
+            };
+            next = stretch.end.size();
+            for item in stretch.items {
+                held.push(delivery::facts(item)?);
+            }
+        }
+        held.truncate(usize::try_from(to - from).unwrap_or(usize::MAX));
+        Ok(held)
+    }
+}
+
+fn cursor_key(origin: &Origin, via: &MemberId) -> String {
+    format!("cursor/{origin}/{via}")
+}
+
+fn fork_key(origin: &Origin) -> String {
+    format!("fork/{origin}")
+}
+
+/// Completions arrive in order per log, but a replica and its own growth may race: the larger head stands.
+fn raise(heads: &RwLock<BTreeMap<Origin, Head>>, origin: &Origin, head: Head) {
+    let mut heads = heads.write().unwrap_or_else(PoisonError::into_inner);
+    let known = heads.entry(origin.clone()).or_insert_with(|| head.clone());
+    if head.size > known.size {
+        *known = head;
+    }
+}
+
+/// A panic elsewhere leaves these tables whole: each is changed in one step.
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,173 @@
+//! One log on its way to one peer: read, disclose, note, send, wait for the receipt.
+//!
+//! ```text
+//!  acked ≤ sent ≤ next ≤ size of the log
+//!          └ window ┘
+//! ```
+//!
+//! At most [`WINDOW_CHUNKS`] chunks are prepared or unacknowledged at a time, so a slow peer costs a bounded amount of
+//! memory and nothing else.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use icomm_proto::{Origin, v1};
+
+use super::session::Action;
+
+/// Chunks that may be prepared or on their way without a receipt.
+pub const WINDOW_CHUNKS: usize = 4;
+
+/// A chunk made under the policy, and the note of what it discloses.
+#[derive(Debug)]
+pub struct Prepared {
+    /// What will be sent.
+    pub chunk: v1::Chunk,
+    /// What must be durable before.
+    pub note: Bytes,
+}
+
+/// Names one note on its way to the disk; unique within a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ticket(pub u64);
+
+/// The state of one log towards one peer.
+#[derive(Debug, Default)]
+pub struct Feed {
+    next: u64,
+    reading: bool,
+    // A `want` during a read makes the read's answer stale.
+    stale: bool,
+    // Chunks whose notes are being made durable, in order, each with the ticket of its note.
+    noting: VecDeque<(Ticket, v1::Chunk)>,
+    // Ends of the chunks sent and not yet acknowledged.
+    in_flight: VecDeque<u64>,
+}
+
+impl Feed {
+    /// The peer asks from `from` on, at first or again.
+    pub fn restart(&mut self, from: u64) {
+        self.next = from;
+        self.stale = self.reading;
+        self.noting.clear();
+        self.in_flight.clear();
+    }
+
+    /// Reads on if there is something to read and room in the window.
+    pub fn advance(&mut self, origin: &Origin, size: u64, actions: &mut Vec<Action>) {
+        if !self.reading && self.next < size && self.noting.len() + self.in_flight.len() < WINDOW_CHUNKS {
+            self.reading = true;
+            actions.push(Action::Read {
+                origin: origin.clone(),
+                from: self.next,
+            });
+        }
+    }
+
+    /// Takes the answer to a read; gives the note that must become durable.
+    pub fn prepared(&mut self, ticket: Ticket, prepared: Option<Prepared>) -> Option<Bytes> {
+        self.reading = false;
+        let stale = std::mem::take(&mut self.stale);
+        let Prepared { chunk, note } = prepared?;
+        if stale || chunk.from != self.next {
+            return None;
+        }
+        self.next = chunk.from + u64::from(chunk.count);
+        self.noting.push_back((ticket, chunk));
+        Some(note)
+    }
+
+    /// A note is durable: gives its chunk to send, or nothing if a new want made it stale. Notes become durable in order.
+    pub fn noted(&mut self, ticket: Ticket) -> Option<v1::Chunk> {
+        let (_, chunk) = self.noting.pop_front_if(|(waiting, _)| *waiting == ticket)?;
+        self.in_flight.push_back(chunk.from + u64::from(chunk.count));
+        Some(chunk)
+    }
+
+    /// The peer holds the log durably up to `size`.
+    pub fn received(&mut self, size: u64) {
+        while self.in_flight.front().is_some_and(|&end| end <= size) {
+            self.in_flight.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(from: u64, count: u32) -> Option<Prepared> {
+        Some(Prepared {
+            chunk: v1::Chunk {
+                from,
+                count,
+                ..Default::default()
+            },
+            note: Bytes::from_static(b"note"),
+        })
+    }
+
+    fn reads(feed: &mut Feed, size: u64) -> Vec<u64> {
+        let mut actions = Vec::new();
+        feed.advance(&"KE/main".parse().unwrap(), size, &mut actions);
+        actions
+            .iter()
+            .map(|action| {
+                if let Action::Read { from, .. } = action {
+                    *from
+                } else {
+                    panic!()
+                }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_window_bounds_what_is_under_way_and_a_receipt_opens_it() {
+        let mut feed = Feed::default();
+        feed.restart(0);
+        for k in 0..WINDOW_CHUNKS as u64 {
+            assert_eq!(reads(&mut feed, 1000), vec![k * 10]);
+            assert_eq!(reads(&mut feed, 1000), Vec::<u64>::new(), "one read at a time");
+            assert!(feed.prepared(Ticket(k), chunk(k * 10, 10)).is_some());
+            assert_eq!(feed.noted(Ticket(k)).unwrap().from, k * 10);
+        }
+        assert_eq!(reads(&mut feed, 1000), Vec::<u64>::new());
+        feed.received(10);
+        assert_eq!(reads(&mut feed, 1000), vec![40]);
+    }
+
+    #[test]
+    fn a_new_want_makes_the_running_read_stale() {
+        let mut feed = Feed::default();
+        feed.restart(0);
+        reads(&mut feed, 100);
+        feed.restart(50);
+        assert!(feed.prepared(Ticket(1), chunk(0, 10)).is_none());
+        assert_eq!(reads(&mut feed, 100), vec![50]);
+    }
+
+    #[test]
+    fn a_stale_note_releases_no_other_chunk() {
+        let mut feed = Feed::default();
+        feed.restart(0);
+        reads(&mut feed, 100);
+        feed.prepared(Ticket(1), chunk(0, 10)).unwrap();
+        feed.restart(0);
+        reads(&mut feed, 100);
+        feed.prepared(Ticket(2), chunk(0, 10)).unwrap();
+        assert!(
+            feed.noted(Ticket(1)).is_none(),
+            "the first note does not stand for the second chunk"
+        );
+        assert!(feed.noted(Ticket(2)).is_some());
+    }
+
+    #[test]
+    fn nothing_is_read_at_the_end_of_the_log() {
+        let mut feed = Feed::default();
+        feed.restart(100);
+        assert_eq!(reads(&mut feed, 100), Vec::<u64>::new());
+        assert_eq!(reads(&mut feed, 101), vec![100]);
+    }
+}

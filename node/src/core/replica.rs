@@ -1,0 +1,308 @@
+//! Another member's log as it arrives here: verified against the originator's signature, merged by index, or refused.
+//!
+//! ```text
+//!            0 ─────────────── held ───────────────▶ size
+//!  chunk          [ overlap ──────────────┊── extension ]
+//!                  same leaf hashes as      pushed on the frontier: the root must be
+//!                  those held; wider        the one that the chunk's checkpoint signs
+//!                  views become overlays
+//! ```
+//!
+//! A chunk that was delivered before is an overlap that widens nothing: a no-op. INVARIANT: nothing of a chunk is
+//! stored unless all of it verified.
+
+use bytes::Bytes;
+use icomm_pki::{MemberId, MemberPublicKey};
+use icomm_proto::log::{
+    CHUNK_ENTRIES_MAX, ChunkBody, Frontier, Hash, InvalidCheckpoint, InvalidChunk, InvalidChunkBody, Item,
+    VerifiedCheckpoint, verify_chunk, verify_overlay,
+};
+use icomm_proto::{InvalidView, Origin, SectionSet, View, v1};
+use thiserror::Error;
+
+use crate::store::{Boundary, StoreError, StoredChunk};
+
+/// What is held already, as far as a chunk overlaps it.
+pub trait Held {
+    /// Leaf hash and disclosed sections of the entries `from..to`, all of which are held.
+    fn held(&self, origin: &Origin, from: u64, to: u64) -> Result<Vec<(Hash, SectionSet)>, HeldError>;
+}
+
+/// Why it can't be said what is held. Ours.
+#[derive(Debug, Error)]
+pub enum HeldError {
+    /// The store can't read it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What it read is not a view.
+    #[error("a stored view can't be read: {0}")]
+    View(#[from] InvalidView),
+}
+
+/// Which views may come in at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// Any section: the originator's policy decided what to send.
+    AnySection,
+    /// The open section only: this is a global node.
+    OpenOnly,
+}
+
+/// Why a chunk was refused. Nothing of it was stored.
+#[derive(Debug, Error)]
+pub enum ChunkFault {
+    /// More or fewer entries than a chunk may have.
+    #[error("a chunk of {0} entries; it holds 1 to {CHUNK_ENTRIES_MAX}")]
+    Count(u32),
+    /// The body is not a sequence of items.
+    #[error("the chunk's body is malformed: {0}")]
+    Body(#[from] InvalidChunkBody),
+    /// The checkpoint is malformed or not signed by the originator.
+    #[error("the chunk's checkpoint does not count: {0}")]
+    Checkpoint(#[from] InvalidCheckpoint),
+    /// The checkpoint covers another size than the end of the chunk.
+    #[error("the chunk ends at {end}, its checkpoint covers {signed} entries")]
+    Size {
+        /// Where the chunk ends.
+        end: u64,
+        /// What the checkpoint signs.
+        signed: u64,
+    },
+    /// Entries are missing between what is held and the chunk.
+    #[error("the chunk begins at {from}, only {held} entries are held")]
+    Gap {
+        /// First index of the chunk.
+        from: u64,
+        /// Size held.
+        held: u64,
+    },
+    /// The entries are not those that the originator signed, or not those already verified.
+    #[error("{0}")]
+    Entries(#[from] InvalidChunk),
+    /// A global node was sent more than the open section.
+    #[error("entry {index} discloses `{sections}` to a global node")]
+    NotDenominalised {
+        /// Its index in the log.
+        index: u64,
+        /// What it disclosed.
+        sections: SectionSet,
+    },
+    /// The originator signed two roots for one size. Both checkpoints are kept as evidence.
+    #[error("the originator signed two different logs of {size} entries")]
+    Fork {
+        /// The size signed twice.
+        size: u64,
+        /// The checkpoint verified first.
+        ours: Bytes,
+        /// The one that contradicts it.
+        theirs: Bytes,
+    },
+    /// Nobody of that name is in the trust bundle, so nobody's signature could be checked.
+    #[error("`{0}` is not a member in the trust bundle")]
+    UnknownMember(MemberId),
+    /// More logs than a node holds.
+    #[error("no more logs can be held here")]
+    TooManyLogs,
+    /// The log was frozen after a fork.
+    #[error("the log is frozen: its originator signed two histories of it")]
+    Frozen,
+    /// It could not be said what is held. Ours, not the peer's.
+    #[error("what is held of the log can't be read: {0}")]
+    Held(#[from] HeldError),
+}
+
+impl From<StoreError> for ChunkFault {
+    fn from(error: StoreError) -> Self {
+        Self::Held(error.into())
+    }
+}
+
+impl ChunkFault {
+    /// The stable code under which the peer is told and the refusal is counted.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Count(_) => "chunk-size",
+            Self::Body(_) | Self::Entries(InvalidChunk::View { .. }) => "malformed-chunk",
+            Self::Checkpoint(_) | Self::Size { .. } => "invalid-checkpoint",
+            Self::Gap { .. } => "gap",
+            Self::Entries(_) => "tampered-chunk",
+            Self::NotDenominalised { .. } => "not-denominalised",
+            Self::Fork { .. } | Self::Frozen => "forked-log",
+            Self::UnknownMember(_) => "unknown-member",
+            Self::TooManyLogs => "too-many-logs",
+            Self::Held(_) => "store",
+        }
+    }
+}
+
+/// A verified chunk: what to store of it, and the state of the log once that is durable.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The new entries and the wider views of entries already held; empty for a duplicate.
+    pub chunks: Vec<StoredChunk>,
+    /// Size of the log with the chunk.
+    pub size: u64,
+    /// Root at that size.
+    pub root: Hash,
+}
+
+/// The verified state of one member's log.
+#[derive(Debug)]
+pub struct Replica {
+    origin: Origin,
+    line: String,
+    key: MemberPublicKey,
+    frontier: Frontier,
+    checkpoint: Option<Bytes>,
+    frozen: bool,
+}
+
+impl Replica {
+    /// A log of which nothing is held yet. `line` is the origin line of its checkpoints, `key` its member's.
+    pub fn new(origin: Origin, line: String, key: MemberPublicKey) -> Self {
+        Self {
+            origin,
+            line,
+            key,
+            frontier: Frontier::new(),
+            checkpoint: None,
+            frozen: false,
+        }
+    }
+
+    /// Takes the store's word for what is held: at start, and after something could not be stored.
+    pub fn resume(&mut self, held: Option<Boundary>) {
+        (self.frontier, self.checkpoint) =
+            held.map_or((Frontier::new(), None), |held| (held.frontier, Some(held.checkpoint)));
+    }
+
+    /// Entries verified so far, those on their way to the disk included.
+    pub fn size(&self) -> u64 {
+        self.frontier.size()
+    }
+
+    /// The root at [`Replica::size`].
+    pub fn root(&self) -> Hash {
+        self.frontier.root()
+    }
+
+    /// The origin line of the log's checkpoints.
+    pub fn line(&self) -> &str {
+        &self.line
+    }
+
+    /// The key that signs the log.
+    pub fn key(&self) -> &MemberPublicKey {
+        &self.key
+    }
+
+    /// Accepts nothing more: the originator was found to have signed two histories.
+    pub fn freeze(&mut self) {
+        self.frozen = true;
+    }
+
+    /// Verifies a chunk and moves the log's state on. The caller stores what is returned, or falls back to what the
+    /// store holds with [`Replica::resume`].
+    pub fn accept(&mut self, chunk: v1::Chunk, admission: Admission, held: &dyn Held) -> Result<Accepted, ChunkFault> {
+        let v1::Chunk {
+            origin: _,
+            from,
+            count,
+            checkpoint,
+            body,
+        } = chunk;
+        if self.frozen {
+            return Err(ChunkFault::Frozen);
+        }
+        if count == 0 || count > CHUNK_ENTRIES_MAX || from.checked_add(u64::from(count)).is_none() {
+            return Err(ChunkFault::Count(count));
+        }
+        let size = self.frontier.size();
+        if from > size {
+            return Err(ChunkFault::Gap { from, held: size });
+        }
+        let end = from + u64::from(count);
+        let signed = VerifiedCheckpoint::verify(checkpoint, &self.line, &self.key)?;
+        if signed.size() != end {
+            return Err(ChunkFault::Size {
+                end,
+                signed: signed.size(),
+            });
+        }
+        self.same_history(&signed)?;
+        let body = ChunkBody::parse(body, count)?;
+        if admission == Admission::OpenOnly {
+            only_open(&body, from)?;
+        }
+        // At most `count`, which is 32 bits wide.
+        let overlap = u32::try_from(size.min(end) - from).unwrap_or(count);
+        let (known, new) = body.split(overlap);
+
+        let mut chunks = Vec::with_capacity(2);
+        if let Some(known) = known
+            && self.widens(from, &known, held)?
+        {
+            chunks.push(StoredChunk::overlay(self.origin.clone(), from, known));
+        }
+        if let Some(new) = new {
+            let (new, frontier, signed) = verify_chunk(&self.frontier, signed, new)?.into_parts();
+            self.frontier = frontier.clone();
+            self.checkpoint = Some(signed.note().clone());
+            chunks.push(StoredChunk::extending(
+                self.origin.clone(),
+                size,
+                new,
+                frontier,
+                signed.note().clone(),
+            ));
+        }
+        Ok(Accepted {
+            chunks,
+            size: self.frontier.size(),
+            root: self.frontier.root(),
+        })
+    }
+
+    /// Whether entries that are held come with sections that are not; refuses what is not the same entries.
+    fn widens(&self, from: u64, body: &ChunkBody, held: &dyn Held) -> Result<bool, ChunkFault> {
+        let ours = held.held(&self.origin, from, from + u64::from(body.count()))?;
+        let hashes: Vec<Hash> = ours.iter().map(|(hash, _)| *hash).collect();
+        verify_overlay(from, &hashes, body)?;
+        Ok(body
+            .items()
+            .zip(&ours)
+            .any(|(item, (_, held))| !sections(item).is_subset(*held)))
+    }
+
+    /// A checkpoint of exactly our size must sign our root.
+    fn same_history(&self, signed: &VerifiedCheckpoint) -> Result<(), ChunkFault> {
+        match &self.checkpoint {
+            Some(ours) if signed.size() == self.frontier.size() && *signed.root() != self.frontier.root() => {
+                Err(ChunkFault::Fork {
+                    size: signed.size(),
+                    ours: ours.clone(),
+                    theirs: signed.note().clone(),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The sections that an item discloses; none of one that is not a view, which verification refuses anyway.
+fn sections(item: Item) -> SectionSet {
+    match item {
+        Item::Withheld(_) => SectionSet::EMPTY,
+        Item::Disclosed(bytes) => View::parse(bytes).map_or(SectionSet::EMPTY, |view| view.sections()),
+    }
+}
+
+fn only_open(body: &ChunkBody, from: u64) -> Result<(), ChunkFault> {
+    for (index, item) in (from..).zip(body.items()) {
+        let sections = sections(item);
+        if !sections.is_subset(SectionSet::open()) {
+            return Err(ChunkFault::NotDenominalised { index, sections });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,506 @@
+//! One link as a state machine. Symmetric: whoever dialled, both sides say hello, ask for logs, send chunks and answer
+//! with receipts.
+//!
+//! ```text
+//!   hello ─▶ ◀─ hello          who I am, my bundle, our agreements, the logs I can serve you
+//!   document ─▶                what your hello lacked (bundle, agreement, suspension)
+//!   ◀─ want(origin, from)      one log each, from a cursor
+//!   chunk ─▶                   entries as views or hashes, up to a signed checkpoint
+//!   ◀─ receipt                 signed, once the chunk is durable
+//!   head ─▶                    a log that I can serve you from now on
+//!   refusal                    of one log, or of the whole session
+//! ```
+//!
+//! INVARIANT: nothing is sent of a log that the policy does not cover now; it is asked anew for every chunk.
+//! INVARIANT: a chunk leaves only after the note of its disclosure is durable, a receipt only after the chunk is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use icomm_pki::{MemberId, NodeName, Role};
+use icomm_proto::v1::{self, frame::Body};
+use icomm_proto::{Origin, log::Hash};
+
+use super::feed::{Feed, Prepared, Ticket};
+
+/// The protocol version that this program speaks.
+pub const PROTOCOL: u32 = 1;
+/// Logs that one session serves or asks for at most.
+pub const LOGS_MAX: usize = 1024;
+/// Agreements that a hello may list.
+pub const AGREEMENTS_MAX: usize = 4096;
+/// Bytes of one document at most.
+pub const DOCUMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Who is at the other end, as its certificate says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// The member.
+    pub member: MemberId,
+    /// Its node.
+    pub node: NodeName,
+    /// Its role.
+    pub role: Role,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// The carrier is up.
+    Opened,
+    /// A frame arrived.
+    Frame(v1::Frame),
+    /// The routes say: ask the peer for this log from this index on, or stop asking.
+    Ask {
+        /// The log.
+        origin: Origin,
+        /// The cursor.
+        from: u64,
+        /// Start or stop.
+        start: bool,
+    },
+    /// A log grew, an agreement or the bundle changed: look again at what can be served.
+    Changed,
+    /// The answer to [`Action::Read`]: a chunk made under the policy as it stands, with the note of it.
+    Prepared {
+        /// The log.
+        origin: Origin,
+        /// `None`: nothing was left to read, or the basis lapsed meanwhile.
+        prepared: Option<Prepared>,
+    },
+    /// The note with this ticket is durable: its chunk may go.
+    Noted {
+        /// The log.
+        origin: Origin,
+        /// From [`Action::Note`].
+        ticket: Ticket,
+    },
+    /// The peer's chunk is durable.
+    Stored {
+        /// The log.
+        origin: Origin,
+        /// Its size now.
+        size: u64,
+        /// Its root at that size.
+        root: Hash,
+    },
+    /// The peer's chunk was refused.
+    Faulty {
+        /// The log.
+        origin: Origin,
+        /// Stable code for the refusal.
+        code: &'static str,
+        /// What to tell the peer.
+        message: String,
+    },
+    /// Hand this document to the peer.
+    Tell(v1::Document),
+    /// The node is stopping, or the peer lost its standing.
+    Stop {
+        /// Stable code for the refusal.
+        code: &'static str,
+        /// What to tell the peer.
+        message: String,
+    },
+}
+
+/// What the shell must do, in order.
+#[derive(Debug)]
+pub enum Action {
+    /// Queue a frame to the peer.
+    Send(v1::Frame),
+    /// Read on in a log, disclose under the policy, answer with [`Event::Prepared`].
+    Read {
+        /// The log.
+        origin: Origin,
+        /// First index.
+        from: u64,
+    },
+    /// Make the disclosure note durable, answer with [`Event::Noted`].
+    Note {
+        /// The log.
+        origin: Origin,
+        /// Names the note in the answer.
+        ticket: Ticket,
+        /// The encoded note.
+        note: Bytes,
+    },
+    /// Verify and store, answer with [`Event::Stored`] or [`Event::Faulty`].
+    Accept(v1::Chunk),
+    /// The peer can serve this log.
+    Offered {
+        /// The log.
+        origin: Origin,
+        /// The signed checkpoint with which it was offered.
+        checkpoint: Bytes,
+    },
+    /// The peer will not serve this log (any more).
+    Withdrawn {
+        /// The log.
+        origin: Origin,
+        /// Why, as the peer's stable code.
+        code: String,
+    },
+    /// A document from the peer: adopt it if it is valid and newer.
+    Adopt(v1::Document),
+    /// A receipt from the peer: verify and keep it.
+    Acknowledged(v1::Receipt),
+    /// End the session.
+    Close(Closed),
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closed {
+    /// Stable code, kebab-case.
+    pub code: String,
+    /// In words.
+    pub message: String,
+    /// Whether the peer broke the protocol.
+    pub peers_fault: bool,
+}
+
+/// What a session asks of its surroundings, answered at once and without I/O.
+pub trait World {
+    /// The hello of this node to this peer, heads of servable logs included.
+    fn hello(&self) -> v1::Hello;
+    /// Logs that may be served to the peer now, with the latest durable checkpoint and its size.
+    fn servable(&self) -> Vec<(Origin, Bytes, u64)>;
+    /// The size of a log if it may be served to the peer now.
+    fn servable_size(&self, origin: &Origin) -> Option<u64>;
+    /// What the peer lacks according to its hello.
+    fn documents_for(&self, hello: &v1::Hello) -> Vec<v1::Document>;
+    /// Signs that a log is durable here.
+    fn receipt(&self, origin: &Origin, size: u64, root: Hash) -> v1::Receipt;
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    AwaitHello,
+    Open,
+    Closed,
+}
+
+/// The machine of one link.
+#[derive(Debug)]
+pub struct Session {
+    peer: Peer,
+    phase: Phase,
+    feeds: BTreeMap<Origin, Feed>,
+    asked: BTreeSet<Origin>,
+    offered: BTreeSet<Origin>,
+    ticket: Ticket,
+    sent_entries: u64,
+    received_entries: u64,
+}
+
+impl Session {
+    /// A session with an authenticated peer; nothing has been said yet.
+    pub fn new(peer: Peer) -> Self {
+        Self {
+            peer,
+            phase: Phase::AwaitHello,
+            feeds: BTreeMap::new(),
+            asked: BTreeSet::new(),
+            offered: BTreeSet::new(),
+            ticket: Ticket::default(),
+            sent_entries: 0,
+            received_entries: 0,
+        }
+    }
+
+    /// Who is at the other end.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// Entries sent and received as chunks so far.
+    pub fn entries(&self) -> (u64, u64) {
+        (self.sent_entries, self.received_entries)
+    }
+
+    /// Takes one event and appends what follows from it to `actions`.
+    pub fn handle(&mut self, event: Event, world: &impl World, actions: &mut Vec<Action>) {
+        if self.phase == Phase::Closed {
+            return;
+        }
+        match event {
+            Event::Opened => {
+                let hello = world.hello();
+                self.offered = hello.heads.iter().filter_map(|head| head.origin.parse().ok()).collect();
+                actions.push(send(Body::Hello(hello)));
+            }
+            Event::Frame(frame) => self.on_frame(frame, world, actions),
+            Event::Ask { origin, from, start } => self.on_ask(origin, from, start, actions),
+            Event::Changed => self.on_changed(world, actions),
+            Event::Prepared { origin, prepared } => self.on_prepared(&origin, prepared, world, actions),
+            Event::Noted { origin, ticket } => self.on_noted(&origin, ticket, world, actions),
+            Event::Stored { origin, size, root } => {
+                actions.push(send(Body::Receipt(world.receipt(&origin, size, root))));
+            }
+            Event::Faulty { origin, code, message } => {
+                self.asked.remove(&origin);
+                actions.push(refuse(code, &message, Some(&origin)));
+                actions.push(Action::Withdrawn {
+                    origin,
+                    code: code.to_owned(),
+                });
+            }
+            Event::Tell(document) => {
+                if self.phase == Phase::Open {
+                    actions.push(send(Body::Document(document)));
+                }
+            }
+            Event::Stop { code, message } => {
+                actions.push(refuse(code, &message, None));
+                self.close(code, &message, false, actions);
+            }
+        }
+    }
+
+    fn on_frame(&mut self, frame: v1::Frame, world: &impl World, actions: &mut Vec<Action>) {
+        let Some(body) = frame.body else {
+            return self.fail("empty-frame", "a frame without a body", actions);
+        };
+        match (self.phase, body) {
+            (Phase::AwaitHello, Body::Hello(hello)) => self.on_hello(&hello, world, actions),
+            (_, Body::Refusal(refusal)) => self.on_refusal(refusal, actions),
+            (Phase::AwaitHello, _) => self.fail("no-hello", "the first frame was not a hello", actions),
+            (_, Body::Hello(_)) => self.fail("second-hello", "a second hello", actions),
+            (_, Body::Want(want)) => self.on_want(want, world, actions),
+            (_, Body::Chunk(chunk)) => self.on_chunk(chunk, actions),
+            (_, Body::Receipt(receipt)) => self.on_receipt(receipt, world, actions),
+            (_, Body::Head(head)) => self.on_head(head, actions),
+            (_, Body::Document(document)) if document.document.len() > DOCUMENT_BYTES_MAX => {
+                self.fail("document-too-large", "a document larger than the limit", actions)
+            }
+            (_, Body::Document(document)) => actions.push(Action::Adopt(document)),
+        }
+    }
+
+    fn on_hello(&mut self, hello: &v1::Hello, world: &impl World, actions: &mut Vec<Action>) {
+        if hello.protocol != PROTOCOL {
+            let message = format!("protocol {} is not spoken here, {PROTOCOL} is", hello.protocol);
+            return self.fail("protocol", &message, actions);
+        }
+        if hello.member != self.peer.member.as_str() || hello.node != self.peer.node.as_str() {
+            return self.fail(
+                "identity-mismatch",
+                "the hello names another member or node than the certificate",
+                actions,
+            );
+        }
+        if hello.heads.len() > LOGS_MAX || hello.agreements.len() > AGREEMENTS_MAX {
+            return self.fail(
+                "hello-too-large",
+                "a hello with more logs or agreements than the limit",
+                actions,
+            );
+        }
+        self.phase = Phase::Open;
+        actions.extend(
+            world
+                .documents_for(hello)
+                .into_iter()
+                .map(|document| send(Body::Document(document))),
+        );
+        for head in &hello.heads {
+            self.on_head(head.clone(), actions);
+        }
+    }
+
+    fn on_head(&mut self, head: v1::Head, actions: &mut Vec<Action>) {
+        match head.origin.parse() {
+            Ok(origin) => actions.push(Action::Offered {
+                origin,
+                checkpoint: head.checkpoint,
+            }),
+            Err(_) => self.fail("origin", "a head of something that is not a log", actions),
+        }
+    }
+
+    fn on_want(&mut self, want: v1::Want, world: &impl World, actions: &mut Vec<Action>) {
+        let Ok(origin) = want.origin.parse::<Origin>() else {
+            return self.fail("origin", "a want of something that is not a log", actions);
+        };
+        if want.stop {
+            self.feeds.remove(&origin);
+            return;
+        }
+        let Some(size) = world.servable_size(&origin) else {
+            let message = format!("no legal basis covers `{origin}` for `{}`", self.peer.member);
+            return actions.push(refuse("no-agreement", &message, Some(&origin)));
+        };
+        if want.from > size {
+            let message = format!("`{origin}` has {size} entries, fewer than the cursor {}", want.from);
+            return actions.push(refuse("cursor-beyond-log", &message, Some(&origin)));
+        }
+        if self.feeds.len() >= LOGS_MAX {
+            return actions.push(refuse(
+                "too-many-logs",
+                "more logs asked for than one session serves",
+                Some(&origin),
+            ));
+        }
+        let feed = self.feeds.entry(origin.clone()).or_default();
+        feed.restart(want.from);
+        feed.advance(&origin, size, actions);
+    }
+
+    fn on_chunk(&mut self, chunk: v1::Chunk, actions: &mut Vec<Action>) {
+        match chunk.origin.parse::<Origin>() {
+            Ok(origin) if self.asked.contains(&origin) => {
+                self.received_entries += u64::from(chunk.count);
+                actions.push(Action::Accept(chunk));
+            }
+            // A chunk that was on its way when we stopped asking is no fault, and not needed.
+            Ok(_) => {}
+            Err(_) => self.fail("origin", "a chunk of something that is not a log", actions),
+        }
+    }
+
+    fn on_receipt(&mut self, receipt: v1::Receipt, world: &impl World, actions: &mut Vec<Action>) {
+        let Ok(origin) = receipt.origin.parse::<Origin>() else {
+            return self.fail("origin", "a receipt for something that is not a log", actions);
+        };
+        if let Some(feed) = self.feeds.get_mut(&origin) {
+            feed.received(receipt.size);
+            if let Some(size) = world.servable_size(&origin) {
+                feed.advance(&origin, size, actions);
+            }
+        }
+        actions.push(Action::Acknowledged(receipt));
+    }
+
+    fn on_refusal(&mut self, refusal: v1::Refusal, actions: &mut Vec<Action>) {
+        if refusal.origin.is_empty() {
+            return self.close(&refusal.code, &refusal.message, false, actions);
+        }
+        let Ok(origin) = refusal.origin.parse::<Origin>() else {
+            return self.fail("origin", "a refusal of something that is not a log", actions);
+        };
+        // It may refuse to send (we asked) or refuse to take (we feed): either way this log is over on this link.
+        self.feeds.remove(&origin);
+        self.asked.remove(&origin);
+        actions.push(Action::Withdrawn {
+            origin,
+            code: refusal.code,
+        });
+    }
+
+    fn on_ask(&mut self, origin: Origin, from: u64, start: bool, actions: &mut Vec<Action>) {
+        let changed = if start {
+            self.asked.len() < LOGS_MAX && self.asked.insert(origin.clone())
+        } else {
+            self.asked.remove(&origin)
+        };
+        if changed {
+            actions.push(send(Body::Want(v1::Want {
+                origin: origin.to_string(),
+                from,
+                stop: !start,
+            })));
+        }
+    }
+
+    fn on_changed(&mut self, world: &impl World, actions: &mut Vec<Action>) {
+        if self.phase != Phase::Open {
+            return;
+        }
+        let servable = world.servable();
+        for (origin, checkpoint, size) in &servable {
+            if let Some(feed) = self.feeds.get_mut(origin) {
+                feed.advance(origin, *size, actions);
+            }
+            if self.offered.insert(origin.clone()) {
+                actions.push(send(Body::Head(v1::Head {
+                    origin: origin.to_string(),
+                    checkpoint: checkpoint.clone(),
+                })));
+            }
+        }
+        let lapsed: Vec<Origin> = self
+            .offered
+            .iter()
+            .filter(|origin| !servable.iter().any(|(held, ..)| held == *origin))
+            .cloned()
+            .collect();
+        for origin in lapsed {
+            self.withdraw(&origin, actions);
+        }
+    }
+
+    fn on_prepared(
+        &mut self,
+        origin: &Origin,
+        prepared: Option<Prepared>,
+        world: &impl World,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(size) = world.servable_size(origin) else {
+            return self.withdraw(origin, actions);
+        };
+        if let Some(feed) = self.feeds.get_mut(origin) {
+            self.ticket.0 += 1;
+            if let Some(note) = feed.prepared(self.ticket, prepared) {
+                actions.push(Action::Note {
+                    origin: origin.clone(),
+                    ticket: self.ticket,
+                    note,
+                });
+            }
+            feed.advance(origin, size, actions);
+        }
+    }
+
+    fn on_noted(&mut self, origin: &Origin, ticket: Ticket, world: &impl World, actions: &mut Vec<Action>) {
+        // The basis may have lapsed while the note was being synced: the note then says more than was sent, never less.
+        if world.servable_size(origin).is_none() {
+            return self.withdraw(origin, actions);
+        }
+        if let Some(chunk) = self.feeds.get_mut(origin).and_then(|feed| feed.noted(ticket)) {
+            self.sent_entries += u64::from(chunk.count);
+            actions.push(send(Body::Chunk(chunk)));
+        }
+    }
+
+    fn withdraw(&mut self, origin: &Origin, actions: &mut Vec<Action>) {
+        let offered = self.offered.remove(origin);
+        let fed = self.feeds.remove(origin).is_some();
+        if offered || fed {
+            let message = format!("no legal basis covers `{origin}` for `{}` any more", self.peer.member);
+            actions.push(refuse("no-agreement", &message, Some(origin)));
+        }
+    }
+
+    fn fail(&mut self, code: &str, message: &str, actions: &mut Vec<Action>) {
+        actions.push(refuse(code, message, None));
+        self.close(code, message, true, actions);
+    }
+
+    fn close(&mut self, code: &str, message: &str, peers_fault: bool, actions: &mut Vec<Action>) {
+        self.phase = Phase::Closed;
+        self.feeds.clear();
+        self.asked.clear();
+        actions.push(Action::Close(Closed {
+            code: code.to_owned(),
+            message: message.to_owned(),
+            peers_fault,
+        }));
+    }
+}
+
+fn send(body: Body) -> Action {
+    Action::Send(v1::Frame { body: Some(body) })
+}
+
+fn refuse(code: &str, message: &str, origin: Option<&Origin>) -> Action {
+    send(Body::Refusal(v1::Refusal {
+        code: code.to_owned(),
+        message: message.to_owned(),
+        origin: origin.map(ToString::to_string).unwrap_or_default(),
+    }))
+}
+
+#[cfg(test)]
+mod tests;

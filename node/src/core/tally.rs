@@ -1,0 +1,94 @@
+//! What is held of a log, counted while verifying it: every view by itself, all leaf hashes against the signed root.
+
+use icomm_pki::MemberPublicKey;
+use icomm_proto::log::{Frontier, Item, VerifiedCheckpoint};
+use icomm_proto::{Origin, SectionSet, View};
+
+use super::delivery::READ_LIMIT;
+use crate::store::{Store, StoreError};
+
+/// Counts over one log, up to some index.
+#[derive(Debug, Clone)]
+pub struct Tally {
+    frontier: Frontier,
+    /// Views with more than the open section.
+    pub disclosed: u64,
+    /// Views with the open section only.
+    pub denominalised: u64,
+    /// Entries known by their hash alone.
+    pub withheld: u64,
+    /// Whether every view counted hashes to what its entry commits to, and every checkpoint met signs the root there.
+    pub verified: bool,
+    /// How many chunks of wider views had arrived when counting began; when more have, counting begins anew.
+    pub overlays: u64,
+}
+
+impl Tally {
+    /// Nothing counted yet; so many chunks of wider views had arrived.
+    pub fn new(overlays: u64) -> Self {
+        Self {
+            frontier: Frontier::new(),
+            disclosed: 0,
+            denominalised: 0,
+            withheld: 0,
+            verified: true,
+            overlays,
+        }
+    }
+
+    /// Entries counted.
+    pub fn entries(&self) -> u64 {
+        self.frontier.size()
+    }
+
+    /// The root over the entries counted.
+    pub fn root(&self) -> icomm_proto::log::Hash {
+        self.frontier.root()
+    }
+
+    /// Counts and verifies what the store holds beyond what was counted. A read that fails leaves the count where it was.
+    pub fn advance(
+        &mut self,
+        store: &dyn Store,
+        origin: &Origin,
+        line: &str,
+        key: &MemberPublicKey,
+    ) -> Result<(), StoreError> {
+        while let Some(stretch) = store.read(origin, self.frontier.size(), READ_LIMIT)? {
+            for item in stretch.items {
+                self.count(item);
+            }
+            let signed = VerifiedCheckpoint::verify(stretch.end.checkpoint, line, key);
+            self.verified &= signed
+                .is_ok_and(|signed| signed.size() == self.frontier.size() && *signed.root() == self.frontier.root());
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, item: Item) {
+        let bytes = match item {
+            Item::Withheld(leaf) => {
+                self.withheld += 1;
+                return self.frontier.push(leaf);
+            }
+            Item::Disclosed(bytes) => bytes,
+        };
+        let Ok(view) = View::parse(bytes) else {
+            self.verified = false;
+            return self.frontier.push(icomm_proto::log::empty_root());
+        };
+        self.frontier.push(view.leaf_hash());
+        if view.sections().is_subset(SectionSet::open()) {
+            self.denominalised += 1;
+        } else {
+            self.disclosed += 1;
+        }
+        self.verified &= view.verify().is_ok();
+    }
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self::new(0)
+    }
+}

@@ -1,0 +1,157 @@
+//! A running node: identity, law, store, links and the own log, put together.
+//!
+//! ```text
+//!  open:  identity ─▶ store ─▶ bundle, agreements ─▶ exchange ─▶ own log ─▶ listeners bound (nothing served before)
+//!  run:   links serve and dial · bundles reach them · checkpoints are gossiped · until told to stop
+//! ```
+//!
+//! [`Node`] is what the local API, the command line and the demo speak to; cloning it is cheap.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use icomm_pki::NodeCredentials;
+use icomm_proto::Origin;
+use icomm_proto::codes::CodeLists;
+use tokio::sync::broadcast;
+
+use crate::config::Config;
+use crate::core::exchange::{Exchange, Local};
+use crate::core::law::Law;
+use crate::core::own::OwnLog;
+use crate::core::tally::Tally;
+use crate::environment::Environment;
+use crate::issuer::Issuer;
+use crate::link::Links;
+use crate::sessions::{Post, Sessions};
+use crate::store::Store;
+
+mod agreements;
+mod checks;
+mod holdings;
+mod run;
+mod start;
+mod submit;
+
+pub use agreements::{AgreementError, AgreementStatus};
+pub use checks::{Check, Health, Level, Status};
+pub use holdings::{HeldEntry, HoldingsError, LogStatus};
+pub use run::{LinkStatus, RunError};
+pub use start::StartError;
+pub use submit::{BATCH_MAX, Outcome, Submission, SubmitError};
+
+/// Growth that a slow subscriber may lag behind; it then reads on from its cursor.
+const GROWTH_MAX: usize = 4096;
+
+/// A log grew durably.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogGrew {
+    /// Which.
+    pub origin: Origin,
+    /// Its size now.
+    pub size: u64,
+}
+
+/// A node of a member.
+#[derive(Clone)]
+pub struct Node(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    environment: Environment,
+    credentials: Arc<NodeCredentials>,
+    codes: CodeLists,
+    store: Arc<dyn Store>,
+    exchange: Arc<Exchange>,
+    sessions: Arc<Sessions>,
+    post: Arc<Post>,
+    issuer: Issuer,
+    // Taken by the shutdown.
+    links: tokio::sync::RwLock<Option<Links>>,
+    tallies: Mutex<BTreeMap<Origin, Arc<Mutex<Tally>>>>,
+    growth: broadcast::Sender<LogGrew>,
+}
+
+impl Node {
+    /// Loads identity, law and store and binds every listener. Nothing is served yet.
+    ///
+    /// # Errors
+    /// What the operator must mend: a missing or unreadable key, a store in use, an expired bundle, a port taken.
+    pub async fn open(config: Config, environment: Environment) -> Result<Self, StartError> {
+        let credentials = Arc::new(start::credentials(&config)?);
+        let overlays = start::overlays(&config)?;
+        let codes = start::codes(&config)?;
+        let store = start::store(&config)?;
+        let bundle = start::bundle(&config, &*store, environment.clock.now())?;
+        let key = credentials.member_key().clone();
+        let member = credentials.member().clone();
+
+        let law = Law::open(member.clone(), key.clone(), bundle, overlays, store.clone())?;
+        let (links_config, bundle) = (start::links(&config)?, law.bundle());
+        let origin = start::own_origin(&config, &member)?;
+        let line = origin.line(bundle.trust_domain());
+        let local = Local {
+            member,
+            node: credentials.node_name().clone(),
+            role: credentials.role(),
+            key: key.clone(),
+        };
+        let post = Post::new();
+        let exchange = Arc::new(Exchange::new(
+            local,
+            environment.clone(),
+            store.clone(),
+            post.clone(),
+            law,
+        )?);
+        let issuer = Issuer::start(OwnLog::new(origin, line), key, store.clone(), exchange.clone())?;
+        let sessions = Arc::new(Sessions::new(exchange.clone(), post.clone(), environment.clone()));
+        let links = Links::bind(
+            links_config,
+            credentials.clone(),
+            bundle,
+            start::link_environment(&environment),
+            sessions.clone(),
+        )
+        .await?;
+        Ok(Self(Arc::new(Inner {
+            config,
+            environment,
+            credentials,
+            codes,
+            store,
+            exchange,
+            sessions,
+            post,
+            issuer,
+            links: tokio::sync::RwLock::new(Some(links)),
+            tallies: Mutex::default(),
+            growth: broadcast::Sender::new(GROWTH_MAX),
+        })))
+    }
+
+    /// The settings it runs with.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// Its certificates and keys.
+    pub fn credentials(&self) -> &Arc<NodeCredentials> {
+        &self.0.credentials
+    }
+
+    /// Its code lists.
+    pub fn codes(&self) -> &CodeLists {
+        &self.0.codes
+    }
+
+    /// The name of its own log.
+    pub fn own_origin(&self) -> &Origin {
+        self.0.issuer.origin()
+    }
+
+    /// Growth of any log from now on. A subscriber that lags reads on from its cursor.
+    pub fn subscribe(&self) -> broadcast::Receiver<LogGrew> {
+        self.0.growth.subscribe()
+    }
+}

@@ -1,0 +1,264 @@
+//! Whether a node can do its duty, and what to do where it can't.
+
+use serde::Serialize;
+use time::{Duration, OffsetDateTime};
+
+use super::{LinkStatus, Node};
+use crate::link::DialState;
+
+/// Before this much is left of a certificate or the bundle, nothing is said.
+const EXPIRY_NOTICE: Duration = Duration::days(14);
+/// A clock this far from the bundle's time of issue, backwards, is wrong.
+const CLOCK_SLACK: Duration = Duration::minutes(5);
+
+/// Whether a node serves, and if not, why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Health {
+    /// It does.
+    pub serving: bool,
+    /// Why it doesn't.
+    pub reasons: Vec<String>,
+}
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Nothing to do.
+    Ok,
+    /// Something will need doing.
+    Warning,
+    /// Something does not work.
+    Error,
+}
+
+impl Level {
+    /// As text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// One self-check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What was looked at.
+    pub name: String,
+    /// How it is.
+    pub level: Level,
+    /// What was found.
+    pub finding: String,
+    /// What to do; empty when there is nothing.
+    pub advice: String,
+}
+
+/// What a node is.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// The member.
+    pub member: String,
+    /// The node.
+    pub node: String,
+    /// Its role.
+    pub role: String,
+    /// The program's version.
+    pub version: String,
+    /// Whether it serves.
+    pub health: Health,
+    /// The trust bundle's version.
+    pub bundle_version: u64,
+    /// When the bundle expires.
+    #[serde(with = "time::serde::rfc3339")]
+    pub bundle_expires: OffsetDateTime,
+    /// When the first of the node's certificates expires.
+    #[serde(with = "time::serde::rfc3339")]
+    pub certificate_expires: OffsetDateTime,
+}
+
+impl Node {
+    /// Whether the node serves: its store works, its bundle and its certificates hold.
+    pub fn health(&self) -> Health {
+        let now = self.0.environment.clock.now();
+        let mut reasons = Vec::new();
+        let store = self.0.store.health();
+        if !store.is_good() {
+            reasons.push(match store.failed {
+                Some(failed) => format!("the store failed: {failed}"),
+                None if store.full => "the disk is full".to_owned(),
+                None => format!("the store has {} damaged places", store.damaged.len()),
+            });
+        }
+        if !self.0.exchange.law().bundle().is_live(now) {
+            reasons.push("the trust bundle has expired".to_owned());
+        }
+        if self.certificate_expires() <= now {
+            reasons.push("the node's certificate has expired".to_owned());
+        }
+        Health {
+            serving: reasons.is_empty(),
+            reasons,
+        }
+    }
+
+    /// What the node is.
+    pub fn status(&self) -> Status {
+        let credentials = &self.0.credentials;
+        let bundle = self.0.exchange.law().bundle();
+        Status {
+            member: credentials.member().to_string(),
+            node: credentials.node_name().to_string(),
+            role: credentials.role().as_str().to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            health: self.health(),
+            bundle_version: bundle.version(),
+            bundle_expires: bundle.expires(),
+            certificate_expires: self.certificate_expires(),
+        }
+    }
+
+    /// Looks at keys, clock, bundle, store and every link.
+    pub async fn checks(&self) -> Vec<Check> {
+        let now = self.0.environment.clock.now();
+        let mut checks = vec![check("keys", Level::Ok, "keys and certificates belong together", "")];
+        checks.extend(self.certificates(now));
+        checks.push(self.clock(now));
+        checks.push(self.bundle_check(now));
+        checks.push(self.store_check());
+        checks.extend(self.links().await.iter().map(link_check));
+        checks
+    }
+
+    fn certificate_expires(&self) -> OffsetDateTime {
+        let expiries = self.0.credentials.expiries();
+        expiries
+            .iter()
+            .map(|expiry| expiry.at)
+            .min()
+            .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    }
+
+    fn certificates(&self, now: OffsetDateTime) -> Vec<Check> {
+        let expiries = self.0.credentials.expiries();
+        let advice = "ask the authority to issue anew: `icomm init --renew` makes the request";
+        expiries
+            .iter()
+            .map(|expiry| expiring(&expiry.what.to_string(), expiry.at, now, advice))
+            .collect()
+    }
+
+    fn clock(&self, now: OffsetDateTime) -> Check {
+        let issued = self.0.exchange.law().bundle().issued();
+        if now + CLOCK_SLACK < issued {
+            let finding = format!("it is {} here, but the trust bundle was issued at {issued}", day(now));
+            return check(
+                "clock",
+                Level::Error,
+                &finding,
+                "set the clock; certificates are judged by it",
+            );
+        }
+        check(
+            "clock",
+            Level::Ok,
+            &format!("{}, after the bundle's issue", day(now)),
+            "",
+        )
+    }
+
+    fn bundle_check(&self, now: OffsetDateTime) -> Check {
+        let bundle = self.0.exchange.law().bundle();
+        let advice = "get a newer one from the authority: `icomm pki update FILE`, or link to a hub that has it";
+        let mut found = expiring("trust bundle", bundle.expires(), now, advice);
+        found.finding = format!(
+            "version {}, {} members; {}",
+            bundle.version(),
+            bundle.members().len(),
+            found.finding
+        );
+        found
+    }
+
+    fn store_check(&self) -> Check {
+        let health = self.0.store.health();
+        if let Some(failed) = &health.failed {
+            return check("store", Level::Error, failed, "mend the disk, then restart the node");
+        }
+        if health.full {
+            return check(
+                "store",
+                Level::Error,
+                "the disk is full; nothing new is taken",
+                "free some space",
+            );
+        }
+        if let Some(damage) = health.damaged.first() {
+            let finding = format!("{} damaged places; the first: {damage}", health.damaged.len());
+            return check("store", Level::Error, &finding, "restore the segment from a copy");
+        }
+        let mended = if health.mended.is_empty() {
+            String::new()
+        } else {
+            format!("; at opening: {}", health.mended.join(", "))
+        };
+        check("store", Level::Ok, &format!("{} bytes{mended}", health.bytes), "")
+    }
+}
+
+fn check(name: &str, level: Level, finding: &str, advice: &str) -> Check {
+    Check {
+        name: name.to_owned(),
+        level,
+        finding: finding.to_owned(),
+        advice: advice.to_owned(),
+    }
+}
+
+fn expiring(name: &str, at: OffsetDateTime, now: OffsetDateTime, advice: &str) -> Check {
+    if at <= now {
+        return check(name, Level::Error, &format!("expired on {}", day(at)), advice);
+    }
+    let level = if at - now < EXPIRY_NOTICE {
+        Level::Warning
+    } else {
+        Level::Ok
+    };
+    check(
+        name,
+        level,
+        &format!("holds until {}", day(at)),
+        if level == Level::Ok { "" } else { advice },
+    )
+}
+
+fn day(at: OffsetDateTime) -> String {
+    at.date().to_string()
+}
+
+fn link_check(link: &LinkStatus) -> Check {
+    let name = format!("link {}", link.member);
+    match (&link.session, &link.dialling) {
+        (Some(session), _) => {
+            let carrier = session.carrier;
+            check(
+                &name,
+                Level::Ok,
+                &format!("up over {carrier} with node `{}`", session.node),
+                "",
+            )
+        }
+        (None, Some(DialState::Waiting { failures, error, .. })) => {
+            let finding = format!("down after {failures} rounds: {error}");
+            check(
+                &name,
+                Level::Error,
+                &finding,
+                "`icomm link test` tries every address and says what happens",
+            )
+        }
+        (None, _) => check(&name, Level::Warning, "being dialled", ""),
+    }
+}

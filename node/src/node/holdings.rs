@@ -1,0 +1,217 @@
+//! What a node holds: records, logs, and whether they verify.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use icomm_pki::MemberId;
+use icomm_proto::log::{Hash, Item};
+use icomm_proto::{InvalidView, Origin, RecordId, View};
+use thiserror::Error;
+
+use super::Node;
+use crate::core::delivery::READ_LIMIT;
+use crate::core::tally::Tally;
+use crate::store::{Place, StoreError};
+
+/// An entry as this node may see it.
+#[derive(Debug, Clone)]
+pub struct HeldEntry {
+    /// The log.
+    pub origin: Origin,
+    /// The index in it.
+    pub index: u64,
+    /// Its leaf.
+    pub leaf_hash: Hash,
+    /// What is disclosed here; none when the entry is known by its hash alone.
+    pub view: Option<View>,
+    /// Whether every disclosed section hashes to what the entry commits to.
+    pub verified: bool,
+}
+
+/// Why something held can't be shown.
+#[derive(Debug, Error)]
+pub enum HoldingsError {
+    /// The store can't read it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What it read is not a view.
+    #[error("a stored view can't be read: {0}")]
+    View(#[from] InvalidView),
+    /// Something that should be there is not.
+    #[error("entry {} of `{}` is not here", .0.index, .0.origin)]
+    Missing(Place),
+    /// No log of this name is held.
+    #[error("no log `{0}` is held here")]
+    UnknownLog(Origin),
+}
+
+/// What is held of a log.
+#[derive(Debug, Clone)]
+pub struct LogStatus {
+    /// The log.
+    pub origin: Origin,
+    /// Whether it is this node's own.
+    pub own: bool,
+    /// Entries, durable and counted.
+    pub entries: u64,
+    /// Views with more than the open section.
+    pub disclosed: u64,
+    /// Views with the open section only.
+    pub denominalised: u64,
+    /// Known by hash alone.
+    pub withheld: u64,
+    /// Whether all of it verifies against the originator's signature.
+    pub verified: bool,
+    /// The signed root.
+    pub root: Hash,
+    /// The signed checkpoint.
+    pub checkpoint: bytes::Bytes,
+    /// The agreements with the originator or with the hubs that carry its records here: `id@version`.
+    pub agreements: Vec<String>,
+}
+
+impl Node {
+    /// Every entry held of a record.
+    ///
+    /// # Errors
+    /// The store can't read one of them.
+    pub fn find(&self, id: &RecordId) -> Result<Vec<HeldEntry>, HoldingsError> {
+        let places = self.0.store.find(id)?;
+        places.iter().map(|place| self.held(place)).collect()
+    }
+
+    /// Entries of a log from an index on, at most `limit`.
+    ///
+    /// # Errors
+    /// The store can't read one of them.
+    pub fn list(&self, origin: &Origin, from: u64, limit: usize) -> Result<Vec<HeldEntry>, HoldingsError> {
+        let mut entries = Vec::new();
+        let mut next = from;
+        while entries.len() < limit {
+            let Some(stretch) = self.0.store.read(origin, next, READ_LIMIT)? else {
+                break;
+            };
+            for (index, item) in (stretch.from..).zip(stretch.items).take(limit - entries.len()) {
+                entries.push(entry(origin, index, item)?);
+            }
+            next = stretch.end.size();
+        }
+        Ok(entries)
+    }
+
+    /// All logs held, counted and verified as far as they have grown.
+    ///
+    /// # Errors
+    /// The store can't read one of them.
+    pub fn logs(&self) -> Result<Vec<LogStatus>, HoldingsError> {
+        let origins: Vec<Origin> = self.0.exchange.heads().into_keys().collect();
+        origins.iter().map(|origin| self.log_status(origin)).collect()
+    }
+
+    /// Reads and verifies a whole log anew.
+    ///
+    /// # Errors
+    /// The store can't read it.
+    pub fn verify_log(&self, origin: &Origin) -> Result<LogStatus, HoldingsError> {
+        *self.tally(origin).lock().unwrap_or_else(PoisonError::into_inner) = Tally::default();
+        self.log_status(origin)
+    }
+
+    /// What is held of one log.
+    ///
+    /// # Errors
+    /// The store can't read it, or nothing of it is held.
+    pub fn log_status(&self, origin: &Origin) -> Result<LogStatus, HoldingsError> {
+        let inner = &self.0;
+        let law = inner.exchange.law();
+        let head = inner
+            .exchange
+            .head(origin)
+            .ok_or_else(|| HoldingsError::UnknownLog(origin.clone()))?;
+        let tally = self.tally(origin);
+        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+        let overlays = inner.exchange.overlays(origin);
+        if tally.overlays != overlays {
+            // Wider views arrived of entries counted before.
+            *tally = Tally::new(overlays);
+        }
+        let key = law.member_key(&origin.member);
+        if let Some(key) = &key {
+            tally.advance(&*inner.store, origin, &origin.line(&law.trust_domain()), key)?;
+        }
+        let own = origin == self.own_origin();
+        Ok(LogStatus {
+            origin: origin.clone(),
+            own,
+            entries: tally.entries(),
+            disclosed: tally.disclosed,
+            denominalised: tally.denominalised,
+            withheld: tally.withheld,
+            verified: key.is_some() && tally.verified && tally.entries() >= head.size,
+            root: tally.root(),
+            checkpoint: head.checkpoint,
+            agreements: if own { Vec::new() } else { self.bases_of(origin) },
+        })
+    }
+
+    pub(super) fn view_at(&self, place: &Place) -> Result<Option<View>, HoldingsError> {
+        match self.0.store.entry(&place.origin, place.index)? {
+            Some(Item::Disclosed(bytes)) => Ok(Some(View::parse(bytes)?)),
+            Some(Item::Withheld(_)) | None => Ok(None),
+        }
+    }
+
+    fn held(&self, place: &Place) -> Result<HeldEntry, HoldingsError> {
+        let item = self.0.store.entry(&place.origin, place.index)?;
+        entry(
+            &place.origin,
+            place.index,
+            item.ok_or_else(|| HoldingsError::Missing(place.clone()))?,
+        )
+    }
+
+    fn tally(&self, origin: &Origin) -> Arc<Mutex<Tally>> {
+        let mut tallies = self.0.tallies.lock().unwrap_or_else(PoisonError::into_inner);
+        tallies.entry(origin.clone()).or_default().clone()
+    }
+
+    /// The agreements by which a log comes here: with its member, else with the offices of its member's regions.
+    fn bases_of(&self, origin: &Origin) -> Vec<String> {
+        let law = self.0.exchange.law();
+        let book = law.policy().book();
+        let with = |member: &MemberId| {
+            let agreements = book.latest_with(member).map(|ratified| {
+                let agreement = ratified.agreement();
+                format!("{}@{}", agreement.id(), agreement.version())
+            });
+            agreements.collect::<Vec<_>>()
+        };
+        let direct = with(&origin.member);
+        if !direct.is_empty() {
+            return direct;
+        }
+        let bundle = law.bundle();
+        let regions = bundle
+            .member(&origin.member)
+            .map(|entry| entry.regions.clone())
+            .unwrap_or_default();
+        regions.iter().flat_map(with).collect()
+    }
+}
+
+fn entry(origin: &Origin, index: u64, item: Item) -> Result<HeldEntry, HoldingsError> {
+    let (leaf_hash, view, verified) = match item {
+        Item::Withheld(leaf) => (leaf, None, true),
+        Item::Disclosed(bytes) => {
+            let view = View::parse(bytes)?;
+            let verified = view.clone().verify().is_ok();
+            (view.leaf_hash(), Some(view), verified)
+        }
+    };
+    Ok(HeldEntry {
+        origin: origin.clone(),
+        index,
+        leaf_hash,
+        view,
+        verified,
+    })
+}

@@ -1,0 +1,254 @@
+//! What a node is made of, read from its folder.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use icomm_pki::{InvalidBundle, InvalidCredentials, MemberId, NodeCredentials, VerifiedBundle};
+use icomm_policy::{InvalidOverlay, Overlay};
+use icomm_proto::codes::{CodeLists, InvalidCodeList};
+use icomm_proto::{InvalidOrigin, LogName, Origin};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::{self, PemObject};
+use thiserror::Error;
+use time::OffsetDateTime;
+
+use crate::config::Config;
+use crate::core::law::BUNDLE_KEY;
+use crate::environment::Environment;
+use crate::link::{self, BindError, InvalidAddress};
+use crate::store::{Journal, OpenError, Store, StoreError};
+
+/// Why a node can't start. The operator's to mend.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// A file is missing or can't be read.
+    #[error("can't read {what} `{}`: {source}", path.display())]
+    Unreadable {
+        /// What it is.
+        what: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Others can read a secret key.
+    #[error("others may read the key `{}` (mode {mode:o}); `chmod 600` it, and renew it if others had access", path.display())]
+    ExposedKey {
+        /// Where.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// Keys and certificates don't belong together.
+    #[error("the node's identity does not hold together: {0}")]
+    Credentials(#[from] InvalidCredentials),
+    /// The pinned root is not a certificate.
+    #[error("the pinned root `{}` is not a certificate in PEM: {source}", path.display())]
+    Root {
+        /// Where.
+        path: PathBuf,
+        /// What is wrong.
+        source: pem::Error,
+    },
+    /// Neither the stored bundle nor the one in the folder counts.
+    #[error("no trust bundle counts: {source}; get a current one from the authority and put it at `{}`", path.display())]
+    Bundle {
+        /// Where one is looked for.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: InvalidBundle,
+    },
+    /// A national law is wrong; it would not protect what it should.
+    #[error("the national law `{}` can't be used: {source}", path.display())]
+    Overlay {
+        /// The Cedar file.
+        path: PathBuf,
+        /// Why.
+        source: InvalidOverlay,
+    },
+    /// An installed code list is wrong.
+    #[error("an installed code list can't be used: {0}")]
+    CodeList(#[from] InvalidCodeList),
+    /// The own log's name is wrong.
+    #[error("`identity.log`: {0}")]
+    Log(#[from] InvalidOrigin),
+    /// A partner's or an own address is wrong.
+    #[error("`links`: {0}")]
+    Address(#[from] InvalidAddress),
+    /// A partner's name is wrong.
+    #[error("`links.peer`: {0}")]
+    Peer(#[from] icomm_pki::InvalidName),
+    /// The store can't be opened.
+    #[error(transparent)]
+    OpenStore(#[from] OpenError),
+    /// The store can't be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A listener can't be bound, or links can't be set up.
+    #[error(transparent)]
+    Links(#[from] BindError),
+}
+
+pub(super) fn credentials(config: &Config) -> Result<NodeCredentials, StartError> {
+    let identity = &config.identity;
+    let enrolment = read("the certificates", &identity.enrolment)?;
+    let member_key = secret("the member key", &identity.member_key)?;
+    let node_key = secret("the node's keys", &identity.node_key)?;
+    Ok(NodeCredentials::from_pem(&enrolment, &member_key, &node_key)?)
+}
+
+fn read(what: &'static str, path: &Path) -> Result<String, StartError> {
+    std::fs::read_to_string(path).map_err(|source| StartError::Unreadable {
+        what,
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// A key that others can read is not used: it may be in other hands already.
+fn secret(what: &'static str, path: &Path) -> Result<zeroize::Zeroizing<String>, StartError> {
+    use std::os::unix::fs::PermissionsExt;
+    let unreadable = |source| StartError::Unreadable {
+        what,
+        path: path.to_owned(),
+        source,
+    };
+    let mode = std::fs::metadata(path).map_err(unreadable)?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(StartError::ExposedKey {
+            path: path.to_owned(),
+            mode,
+        });
+    }
+    read(what, path).map(zeroize::Zeroizing::new)
+}
+
+pub(super) fn store(config: &Config) -> Result<Arc<dyn Store>, StartError> {
+    Ok(Arc::new(Journal::open(&config.store.folder)?))
+}
+
+/// The stored bundle if it counts, else the one in the folder; never an older version than was adopted once.
+pub(super) fn bundle(config: &Config, store: &dyn Store, now: OffsetDateTime) -> Result<VerifiedBundle, StartError> {
+    let identity = &config.identity;
+    let root =
+        CertificateDer::from_pem_slice(read("the pinned root", &identity.root)?.as_bytes()).map_err(|source| {
+            StartError::Root {
+                path: identity.root.clone(),
+                source,
+            }
+        })?;
+    let stored = store.state(BUNDLE_KEY)?;
+    let adopted = stored
+        .as_deref()
+        .map(|bytes| VerifiedBundle::verify(bytes, &root, now, 0));
+    let least = match &adopted {
+        Some(Ok(bundle)) => bundle.version(),
+        _ => 0,
+    };
+    let in_folder = std::fs::read(&identity.bundle).map_err(|source| StartError::Unreadable {
+        what: "the trust bundle",
+        path: identity.bundle.clone(),
+        source,
+    });
+    let in_folder = in_folder.map(|bytes| VerifiedBundle::verify(&bytes, &root, now, least));
+    match (adopted, in_folder) {
+        (Some(Ok(adopted)), Ok(Ok(newer))) if newer.version() > adopted.version() => Ok(newer),
+        (Some(Ok(adopted)), _) => Ok(adopted),
+        (_, Ok(Ok(bundle))) => Ok(bundle),
+        (_, Ok(Err(source))) => Err(StartError::Bundle {
+            path: identity.bundle.clone(),
+            source,
+        }),
+        (_, Err(error)) => Err(error),
+    }
+}
+
+pub(super) fn overlays(config: &Config) -> Result<Vec<Overlay>, StartError> {
+    let mut files = files_of(&config.policy.overlays, "cedar")?;
+    files.sort();
+    files
+        .into_iter()
+        .map(|path| {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let text = read("a national law", &path)?;
+            Overlay::parse(&name, &text).map_err(|source| StartError::Overlay { path, source })
+        })
+        .collect()
+}
+
+fn files_of(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, StartError> {
+    let unreadable = |source| StartError::Unreadable {
+        what: "the folder",
+        path: folder.to_owned(),
+        source,
+    };
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(unreadable(error)),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(unreadable)?.path();
+        if path.extension().is_some_and(|found| found == extension) {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+pub(super) fn codes(config: &Config) -> Result<CodeLists, StartError> {
+    let folder = &config.intake.code_lists;
+    let mut codes = CodeLists::built_in();
+    if folder.exists() {
+        codes.load_dir(folder)?;
+    }
+    Ok(codes)
+}
+
+pub(super) fn own_origin(config: &Config, member: &MemberId) -> Result<Origin, StartError> {
+    let log: LogName = config.identity.log.parse()?;
+    Ok(Origin::new(member.clone(), log))
+}
+
+pub(super) fn links(config: &Config) -> Result<link::Config, StartError> {
+    let links = &config.links;
+    let mut listen = Vec::new();
+    for address in &links.tls {
+        listen.push(format!("tls://{address}").parse()?);
+    }
+    for address in &links.p2p {
+        listen.push(address.parse()?);
+    }
+    let mut peers = Vec::new();
+    for peer in &links.peer {
+        let addresses = peer
+            .addresses
+            .iter()
+            .map(|address| address.parse())
+            .collect::<Result<_, _>>()?;
+        peers.push(link::Peer {
+            member: peer.member.parse()?,
+            node: None,
+            addresses,
+        });
+    }
+    Ok(link::Config {
+        listen,
+        peers,
+        relay: links.relay,
+        dial_directory: links.dial_bundle,
+        ..link::Config::default()
+    })
+}
+
+pub(super) fn link_environment(environment: &Environment) -> link::Environment {
+    let (clock, entropy) = (environment.clock.clone(), environment.entropy.clone());
+    let dice = move || {
+        let mut bits = [0; 8];
+        entropy.fill(&mut bits);
+        u64::from_le_bytes(bits)
+    };
+    link::Environment::new(move || clock.now(), dice)
+}

@@ -1,0 +1,280 @@
+//! Drives the core's sessions over real links: one task a link, tokio around [`Session`].
+//!
+//! The task owns its session and never waits for the disk or the peer while events are pending: frames to the peer wait in
+//! an outbox (the session's windows bound it), frames from the peer are left unread while too much of what it sent is still
+//! on its way to the disk, so that HTTP/2's flow control slows it down and nobody else.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use icomm_pki::PeerIdentity;
+use icomm_proto::v1::Frame;
+use serde::Serialize;
+use tokio::sync::{mpsc, watch};
+
+use crate::core::exchange::{Exchange, Link, Mailbox};
+use crate::core::routes::LinkId;
+use crate::core::session::{Action, Closed, Event, Peer, Session};
+use crate::environment::Environment;
+use crate::link::{Carrier, FrameStream, SessionHandler};
+
+/// Chunks of one peer that may be on their way to the disk.
+const STORING_MAX: usize = 8;
+/// Frames waiting for one peer before nothing more is read from it.
+const OUTBOX_FRAMES_MAX: usize = 64;
+
+/// Events for sessions, by link.
+#[derive(Debug)]
+pub struct Post {
+    boxes: Mutex<BTreeMap<LinkId, mpsc::UnboundedSender<Event>>>,
+    changed: watch::Sender<u64>,
+}
+
+impl Post {
+    /// No sessions yet.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            boxes: Mutex::default(),
+            changed: watch::Sender::new(0),
+        })
+    }
+
+    /// Resolves whenever a log grew, or an agreement or the bundle changed.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Ends every session with a refusal.
+    pub fn stop_all(&self, code: &'static str, message: &str) {
+        let boxes = self.boxes.lock().unwrap_or_else(PoisonError::into_inner);
+        for mailbox in boxes.values() {
+            let _ = mailbox.send(Event::Stop {
+                code,
+                message: message.to_owned(),
+            });
+        }
+    }
+}
+
+impl Mailbox for Post {
+    fn post(&self, link: LinkId, event: Event) {
+        let boxes = self.boxes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mailbox) = boxes.get(&link) {
+            // Fails only when the session just ended.
+            let _ = mailbox.send(event);
+        }
+    }
+
+    fn changed(&self) {
+        self.changed.send_modify(|count| *count += 1);
+    }
+}
+
+/// A live session, as `status` shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct SessionStatus {
+    /// The peer.
+    pub member: String,
+    /// Its node.
+    pub node: String,
+    /// What the link runs on.
+    pub carrier: Carrier,
+    /// Whether this node dialled.
+    pub dialled: bool,
+    /// Since when, in seconds since 1970.
+    pub since: u64,
+    /// Entries sent in chunks.
+    pub sent_entries: u64,
+    /// Entries received in chunks.
+    pub received_entries: u64,
+}
+
+/// Runs a session for every link that comes up.
+pub struct Sessions {
+    exchange: Arc<Exchange>,
+    post: Arc<Post>,
+    environment: Environment,
+    live: Arc<Mutex<BTreeMap<LinkId, SessionStatus>>>,
+}
+
+impl Sessions {
+    /// Sessions over the node's shared state. `post` is the mailbox that `exchange` was made with.
+    pub fn new(exchange: Arc<Exchange>, post: Arc<Post>, environment: Environment) -> Self {
+        Self {
+            exchange,
+            post,
+            environment,
+            live: Arc::default(),
+        }
+    }
+
+    /// The live sessions.
+    pub fn live(&self) -> Vec<SessionStatus> {
+        self.live
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
+    }
+}
+
+impl SessionHandler for Sessions {
+    fn open(
+        &self,
+        identity: PeerIdentity,
+        carrier: Carrier,
+        dialled: bool,
+        frames_in: FrameStream,
+        frames_out: mpsc::Sender<Frame>,
+    ) -> BoxFuture<'static, ()> {
+        let peer = Peer {
+            member: identity.member().clone(),
+            node: identity.node().clone(),
+            role: identity.role(),
+        };
+        let (mailbox, events) = mpsc::unbounded_channel();
+        let link = self.exchange.opened(peer.clone());
+        let id = link.id();
+        self.post
+            .boxes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id, mailbox);
+        let status = SessionStatus {
+            member: peer.member.to_string(),
+            node: peer.node.to_string(),
+            carrier,
+            dialled,
+            since: self.environment.unix_now(),
+            sent_entries: 0,
+            received_entries: 0,
+        };
+        self.live
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id, status);
+        let registered = Registered {
+            link,
+            exchange: self.exchange.clone(),
+            post: self.post.clone(),
+            live: self.live.clone(),
+        };
+        let changed = self.post.changes();
+        Box::pin(async move {
+            let driver = Driver {
+                session: Session::new(peer),
+                outbox: VecDeque::new(),
+                storing: 0,
+                closed: None,
+                registered,
+            };
+            driver.run(frames_in, frames_out, events, changed).await;
+        })
+    }
+}
+
+/// A session's entries in the shared tables, gone with it however it ends.
+struct Registered {
+    link: Link,
+    exchange: Arc<Exchange>,
+    post: Arc<Post>,
+    live: Arc<Mutex<BTreeMap<LinkId, SessionStatus>>>,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.post
+            .boxes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.link.id());
+        self.live
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.link.id());
+        self.exchange.closed(self.link.id());
+    }
+}
+
+struct Driver {
+    session: Session,
+    outbox: VecDeque<Frame>,
+    storing: usize,
+    closed: Option<Closed>,
+    registered: Registered,
+}
+
+impl Driver {
+    async fn run(
+        mut self,
+        mut frames_in: FrameStream,
+        frames_out: mpsc::Sender<Frame>,
+        mut events: mpsc::UnboundedReceiver<Event>,
+        mut changed: watch::Receiver<u64>,
+    ) {
+        self.handle(Event::Opened);
+        while self.closed.is_none() || !self.outbox.is_empty() {
+            let listening =
+                self.closed.is_none() && self.storing < STORING_MAX && self.outbox.len() < OUTBOX_FRAMES_MAX;
+            tokio::select! {
+                permit = frames_out.reserve(), if !self.outbox.is_empty() => match (permit, self.outbox.pop_front()) {
+                    (Ok(permit), Some(frame)) => permit.send(frame),
+                    _ => return,
+                },
+                event = events.recv() => match event {
+                    Some(event) => self.handle(event),
+                    None => return,
+                },
+                result = changed.changed() => match result {
+                    Ok(()) => self.handle(Event::Changed),
+                    Err(_) => return,
+                },
+                frame = frames_in.next(), if listening => match frame {
+                    Some(Ok(frame)) => self.handle(Event::Frame(frame)),
+                    Some(Err(_)) | None => return,
+                },
+            }
+        }
+        if let Some(Closed {
+            code,
+            message,
+            peers_fault,
+        }) = &self.closed
+        {
+            let peer = self.session.peer();
+            tracing::info!(peer = %peer.member, node = %peer.node, code, message, peers_fault, "session over");
+            if *peers_fault {
+                let labels = [("peer", peer.member.to_string()), ("code", code.clone())];
+                metrics::counter!("icomm_broken_sessions_total", &labels).increment(1);
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        if matches!(event, Event::Stored { .. } | Event::Faulty { .. }) {
+            self.storing = self.storing.saturating_sub(1);
+        }
+        let Registered { link, exchange, .. } = &self.registered;
+        let mut actions = Vec::new();
+        self.session.handle(event, &exchange.world(link), &mut actions);
+        for action in actions {
+            match action {
+                Action::Send(frame) => self.outbox.push_back(frame),
+                Action::Close(closed) => self.closed = Some(closed),
+                // These wait for the disk or hash a chunk.
+                action @ (Action::Accept(_) | Action::Read { .. } | Action::Adopt(_)) => {
+                    self.storing += usize::from(matches!(action, Action::Accept(_)));
+                    tokio::task::block_in_place(|| exchange.perform(link, action));
+                }
+                action => exchange.perform(link, action),
+            }
+        }
+        let mut live = self.registered.live.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(status) = live.get_mut(&link.id()) {
+            (status.sent_entries, status.received_entries) = self.session.entries();
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The basis is suspended in mid-stream: not one more chunk, on either side; the other party acknowledges.
+
+use icomm_pki::{MemberId, Role};
+
+use super::must;
+use crate::members::{Members, name};
+use crate::world::World;
+
+/// See the module.
+pub fn run(seed: u64) -> Result<World, String> {
+    let members = Members::certify(&[
+        ("WCO", Role::Global, &[]),
+        ("ES", Role::National, &[]),
+        ("PT", Role::National, &[]),
+    ]);
+    let agreement = members.bilateral("ES", "PT");
+    let mut world = World::new(members, seed);
+    let [es, pt] = ["ES", "PT"].map(name::<MemberId>);
+    for member in [&es, &pt] {
+        world.adopt(member, &agreement);
+    }
+    world.dial(&es, &pt);
+    world.issue(&es, 50);
+    world.run(10_000);
+    let before = world.tally(&pt, &es).ok_or("PT is down")?.entries();
+    must(before == 50, || {
+        format!("PT holds {before} of 50 before the suspension")
+    })?;
+    world.suspend(&pt, "es-pt");
+    world.run(5_000);
+    world.issue(&es, 50);
+    world.issue(&pt, 50);
+    world.run(20_000);
+    for (holder, origin, entries) in [(&pt, &es, 50), (&es, &pt, 0)] {
+        let held = world.tally(holder, origin).ok_or("a node is down")?.entries();
+        must(held == entries, || {
+            format!("{holder} holds {held} entries of {origin}, {entries} came before the suspension")
+        })?;
+    }
+    let book = world.exchange(&pt).ok_or("PT is down")?.law().policy().book();
+    let id = name("es-pt");
+    let acknowledged = book
+        .suspensions(&id)
+        .flat_map(|status| status.acknowledged_by().cloned().collect::<Vec<_>>());
+    must(acknowledged.eq([es.clone()]), || {
+        "ES did not acknowledge the suspension".to_owned()
+    })?;
+    Ok(world)
+}
