@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use icomm_pki::NodeCredentials;
+use icomm_pki::{NodeCredentials, VerifiedBundle};
 use icomm_proto::Origin;
 use icomm_proto::codes::CodeLists;
 use tokio::sync::broadcast;
@@ -138,6 +138,11 @@ impl Node {
     /// Its certificates and keys.
     pub fn credentials(&self) -> &Arc<NodeCredentials> {
         &self.0.credentials
+    }
+
+    /// The trust bundle that it goes by now.
+    pub fn bundle(&self) -> Arc<VerifiedBundle> {
+        self.0.exchange.law().bundle()
     }
 
     /// Its code lists.
