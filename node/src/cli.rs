@@ -20,10 +20,11 @@ mod log;
 mod output;
 mod pki;
 mod record;
+mod run;
 mod status;
 
 pub use context::{Context, Global, HOME_VARIABLE};
-pub use exit::{EXIT_CODES, Exit, Failure};
+pub use exit::{EXIT_CODES, Exit, Failure, chain};
 pub use output::Output;
 
 const FIRST_STEPS: &str = "\
@@ -53,12 +54,13 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Init(init::Init),
+    Run(run::Run),
     Status(status::Status),
     Doctor(doctor::Doctor),
     /// Identity: authorities, enrolment, trust bundle.
     #[command(subcommand)]
     Pki(pki::Pki),
-    /// Records: import, submit, get, list, watch, mapping.
+    /// Records: import, submit, example, get, list, watch, mapping.
     #[command(subcommand)]
     Record(record::Record),
     /// Agreements, the legal bases: draft, sign, accept, suspend, list, show, explain.
@@ -96,6 +98,7 @@ fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
         match command {
             Command::Init(command) => command.run(context),
             Command::Pki(command) => command.run(context).await,
+            Command::Run(command) => command.run(context).await,
             Command::Status(command) => command.run(context).await,
             Command::Doctor(command) => command.run(context).await,
             Command::Record(command) => command.run(context).await,
@@ -113,6 +116,12 @@ fn report(failure: &Failure, output: Output) {
     } else {
         eprintln!("{failure}");
     }
+}
+
+/// The record that `icomm record example` prints.
+#[cfg(test)]
+pub(crate) fn example_draft() -> icomm_proto::v1::Draft {
+    json::from_json(record::EXAMPLE).unwrap()
 }
 
 #[cfg(test)]

@@ -4,15 +4,24 @@ use std::{
     fmt, io,
     path::{Path, PathBuf},
     str::FromStr,
+    sync::Arc,
     time::Duration,
 };
 
 use hyper_util::rt::TokioIo;
+use icomm_pki::{CertificateDer, NodeCredentials, VerifiedBundle, tls};
 use icomm_proto::v1::node_client::NodeClient;
-use tokio::net::UnixStream;
+use rustls_pki_types::{ServerName, pem::PemObject};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint, Uri};
+use zeroize::Zeroizing;
 
-use crate::config::Config;
+use super::time_provider::Clock;
+use crate::{
+    config::{self, Config},
+    environment::Environment,
+};
 
 /// How long a client waits for the connection, not for the answers.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,6 +58,14 @@ pub enum ConnectError {
         /// The socket.
         path: PathBuf,
     },
+    /// For TLS this node's own certificate is needed, and something of it can't be used.
+    #[error("`{}`: {reason}", path.display())]
+    Identity {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The transport failed otherwise.
     #[error("can't connect to `{address}`")]
     Transport {
@@ -65,14 +82,19 @@ pub enum ConnectError {
 /// # Errors
 /// Nobody listens there, this user may not, or the handshake failed.
 pub async fn connect(address: &Address, config: &Config) -> Result<Client, ConnectError> {
-    let channel = match address {
-        Address::Socket(path) => connect_socket(path).await?,
-        Address::Tls(_) => return Err(ConnectError::NotRunning { path: PathBuf::new() }),
-    };
+    let channel = channel(address, config).await?;
     let bytes_max = config.api.message_bytes_max;
     Ok(NodeClient::new(channel)
         .max_decoding_message_size(bytes_max)
         .max_encoding_message_size(bytes_max))
+}
+
+/// The connection alone, for other services of the same server.
+pub(super) async fn channel(address: &Address, config: &Config) -> Result<Channel, ConnectError> {
+    match address {
+        Address::Socket(path) => connect_socket(path).await,
+        Address::Tls(authority) => connect_tls(authority, config).await,
+    }
 }
 
 async fn connect_socket(path: &Path) -> Result<Channel, ConnectError> {
@@ -100,6 +122,64 @@ async fn connect_socket(path: &Path) -> Result<Channel, ConnectError> {
             address: Address::Socket(path.to_owned()),
             source,
         })
+}
+
+/// Mutual TLS with this node's own certificate, to this node itself.
+async fn connect_tls(authority: &str, config: &Config) -> Result<Channel, ConnectError> {
+    let (tls, name) = identity(config, Environment::system())?;
+    let target = authority.to_owned();
+    let connector = tower::service_fn(move |_: Uri| {
+        let (target, tls, name) = (target.clone(), TlsConnector::from(Arc::clone(&tls)), name.clone());
+        async move {
+            #[expect(clippy::disallowed_methods, reason = "a client of the API is no link")]
+            let tcp = TcpStream::connect(target).await?;
+            tcp.set_nodelay(true)?;
+            tls.connect(name, tcp).await.map(TokioIo::new)
+        }
+    });
+    Endpoint::from_static("http://node.icomm.local")
+        .connect_timeout(CONNECT_TIMEOUT)
+        .connect_with_connector(connector)
+        .await
+        .map_err(|source| ConnectError::Transport {
+            address: Address::Tls(authority.to_owned()),
+            source,
+        })
+}
+
+/// How this node shows itself on TLS, and the name under which it expects itself.
+fn identity(
+    config: &Config,
+    environment: Environment,
+) -> Result<(Arc<rustls::ClientConfig>, ServerName<'static>), ConnectError> {
+    let config::Identity {
+        member_key,
+        node_key,
+        enrolment,
+        root,
+        bundle,
+        log: _,
+    } = &config.identity;
+    let wrong = |path: &Path, error: &dyn std::error::Error| ConnectError::Identity {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    };
+    let read = |path: &Path| std::fs::read_to_string(path).map_err(|error| wrong(path, &error));
+    let (member_key, node_key) = (Zeroizing::new(read(member_key)?), Zeroizing::new(read(node_key)?));
+    let credentials = NodeCredentials::from_pem(&read(enrolment)?, &member_key, &node_key)
+        .map_err(|error| wrong(enrolment, &error))?;
+    let pinned = CertificateDer::from_pem_slice(read(root)?.as_bytes()).map_err(|error| wrong(root, &error))?;
+    let verified = VerifiedBundle::verify(read(bundle)?.as_bytes(), &pinned, environment.clock.now(), 0)
+        .map_err(|error| wrong(bundle, &error))?;
+    let name = tls::server_name(&verified, credentials.member(), credentials.node_name());
+    let clock = Arc::new(Clock(environment));
+    let config =
+        tls::client_config(&credentials, Arc::new(verified), clock).map_err(|error| wrong(enrolment, &error))?;
+    let name = name.ok_or_else(|| ConnectError::Identity {
+        path: enrolment.clone(),
+        reason: "its names make no DNS name".to_owned(),
+    })?;
+    Ok((config, name))
 }
 
 impl FromStr for Address {

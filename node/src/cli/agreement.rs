@@ -1,13 +1,13 @@
 //! `icomm agreement`: the legal bases, as documents that every party signs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use icomm_pki::MemberId;
-use icomm_policy::agreement::{AgreementId, Day, bilateral, regional};
+use icomm_policy::agreement::{Agreement as Agreements, AgreementId, Day, SignedAgreement, bilateral, regional};
 use icomm_proto::v1;
 
-use super::{Context, Exit, Failure, files, json::to_json, output::table};
+use super::{Context, Exit, Failure, chain, files, json::to_json, output::table};
 
 /// Agreements, the legal bases
 #[derive(Debug, Subcommand)]
@@ -107,14 +107,17 @@ Example:
   icomm agreement list")]
 pub(super) struct List {}
 
-/// One agreement: its text and who signed
+/// One agreement: its text and who signed; of a file also whether it can be signed as it is
 #[derive(Debug, Args)]
 #[command(after_help = "\
+A file (draft or signed document) is read without a node, and every fault in it is told.
+
 Example:
-  icomm agreement show ke-ug-2026")]
+  icomm agreement show ke-ug-2026
+  icomm agreement show ke-ug.toml")]
 pub(super) struct Show {
-    /// The agreement's id
-    id: String,
+    /// The agreement's id, or a file
+    what: String,
 }
 
 /// What a partner would get of a record, under which grant, or which rule stops it; sends nothing
@@ -160,7 +163,8 @@ impl Agreement {
                 show_state(context, &agreement)?;
             }
             Self::List(List {}) => list(context).await?,
-            Self::Show(Show { id }) => show(context, &id).await?,
+            Self::Show(Show { what }) if Path::new(&what).is_file() => show_file(context, Path::new(&what))?,
+            Self::Show(Show { what }) => show(context, &what).await?,
             Self::Explain(Explain { record, peer }) => return explain(context, record, peer).await,
         }
         Ok(Exit::Ok)
@@ -256,6 +260,46 @@ async fn show(context: &Context, id: &str) -> Result<(), Failure> {
         })?;
     context.output.answer(&to_json(&agreement)?, || {
         String::from_utf8_lossy(&agreement.document).into_owned()
+    })
+}
+
+/// A draft or a signed document, read without a node.
+fn show_file(context: &Context, path: &Path) -> Result<(), Failure> {
+    let wrong = |error: &dyn std::error::Error| Failure::new(format_args!("`{}`: {}", path.display(), chain(error)));
+    let bytes = files::read(path)?;
+    let (agreement, signers) = match SignedAgreement::parse(&bytes) {
+        Ok(signed) => {
+            let signers = signed.signers().map(ToString::to_string).collect();
+            (signed.agreement().clone(), signers)
+        }
+        Err(_) => {
+            let text = String::from_utf8_lossy(&bytes);
+            (
+                Agreements::read(&text).map_err(|error| wrong(&error))?,
+                Vec::<String>::new(),
+            )
+        }
+    };
+    let terms = serde_json::to_value(agreement.terms())?;
+    let digest = agreement.digest().to_string();
+    let json = serde_json::json!({ "terms": terms, "sha256": digest, "signed_by": signers });
+    context.output.answer(&json, || {
+        let signed = if signers.is_empty() {
+            "nobody yet".to_owned()
+        } else {
+            signers.join(", ")
+        };
+        let parties: Vec<&str> = agreement.parties().map(MemberId::as_str).collect();
+        format!(
+            "`{}` version {}: {}\nparties: {}\nsigned by: {signed}\nin force from: {}\ngrants: {}\nSHA-256 of the text \
+             that is signed: {digest}\nno fault found",
+            agreement.id(),
+            agreement.version(),
+            agreement.terms().title,
+            parties.join(", "),
+            agreement.terms().in_force_from,
+            agreement.terms().grants.len(),
+        )
     })
 }
 

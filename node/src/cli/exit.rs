@@ -141,6 +141,9 @@ impl From<ConnectError> for Failure {
                 failure.advice("start it with `icomm run`, or name its folder with `--home`")
             }
             ConnectError::NotAllowed { .. } => failure.advice("run this as the user who runs the node"),
+            ConnectError::Identity { .. } => failure
+                .exit(Exit::Failed)
+                .advice("`icomm doctor` checks the identity's files"),
             ConnectError::Transport { .. } => failure,
         }
     }
@@ -150,7 +153,8 @@ impl From<ConnectError> for Failure {
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
         match status.code() {
-            Code::Unavailable => {
+            // Cancelled: the node closed the connection, as it does to whom it does not let in.
+            Code::Unavailable | Code::Cancelled => {
                 Self::new(format_args!("the node does not answer: {}", status.message())).exit(Exit::Unreachable)
             }
             Code::Unimplemented => Self::new("the node is of another version and does not know this call"),
@@ -162,7 +166,7 @@ impl From<Status> for Failure {
 }
 
 /// An error and its causes in one line; a cause that the text before it already quotes is not said twice.
-pub(super) fn chain(error: &dyn Error) -> String {
+pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

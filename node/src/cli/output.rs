@@ -3,16 +3,17 @@
 //! With `--json` a command prints one JSON value, or one a line where it lists or watches; nothing else goes to standard
 //! output. A reader that hangs up (`icomm record list | head`) ends the command quietly.
 
-use std::{
-    fmt,
-    io::{self, Write},
-};
+use std::fmt;
+#[cfg(not(test))]
+use std::io::{self, Write};
 
 use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
 use serde_json::Value;
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
-use super::exit::{Exit, Failure};
+#[cfg(not(test))]
+use super::exit::Exit;
+use super::exit::Failure;
 
 /// Heads, a rule below them, rows without lines.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
@@ -74,7 +75,7 @@ pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position) % 3 == 0 {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -89,6 +90,14 @@ pub(super) fn moment(moment: OffsetDateTime) -> String {
     moment.format(&Rfc3339).unwrap_or_else(|_| moment.to_string())
 }
 
+/// Tests of commands leave the answers to the test harness.
+#[cfg(test)]
+fn write_line(line: &dyn fmt::Display) -> Result<(), Failure> {
+    println!("{line}");
+    Ok(())
+}
+
+#[cfg(not(test))]
 fn write_line(line: &dyn fmt::Display) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}")

@@ -23,6 +23,7 @@ const PAGE_ENTRIES: u32 = 500;
 pub(super) enum Record {
     Import(import::Import),
     Submit(Submit),
+    Example(Example),
     Get(Get),
     List(List),
     Watch(Watch),
@@ -34,20 +35,12 @@ pub(super) enum Record {
 /// Issue one record from a JSON file: validated, sealed, signed, durable when this returns
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The file is a `Draft` of record.proto in protobuf's JSON form:
-  {
-    \"kind\": \"RECORD_KIND_SEIZURE\",
-    \"case\": {
-      \"class\": {\"report_type\": \"seizure\", \"handling_code\": \"H1\", \"seizure_country\": \"KE\"},
-      \"conveyance_type\": \"road\",
-      \"goods\": [{\"category\": \"drugs\", \"kind\": \"heroin\"}]
-    },
-    \"exact\": {\"seizure_date\": \"2026-11-23\", \"goods\": [{\"quantity\": \"12.5\", \"unit\": \"KGM\"}]}
-  }
+The file is a `Draft` of record.proto in protobuf's JSON form; `icomm record example` prints one.
 What the node works out itself (month, bands, age band) is left out. Every wrong field is reported at once.
 Exits with 3 when the record is rejected.
 
 Example:
+  icomm record example > case.json
   icomm record submit case.json
   icomm record submit - --dry-run < case.json")]
 pub(super) struct Submit {
@@ -60,6 +53,16 @@ pub(super) struct Submit {
     #[arg(long, conflicts_with = "key")]
     dry_run: bool,
 }
+
+/// Print a valid record in the short form, to copy and adapt
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  icomm record example > case.json")]
+pub(super) struct Example {}
+
+/// What `icomm record example` prints.
+pub(super) const EXAMPLE: &str = include_str!("record/example.json");
 
 /// One record, as this node may see it, from every log that holds a part of it
 #[derive(Debug, Args)]
@@ -119,6 +122,7 @@ impl Record {
             Self::Import(command) => command.run(context).await,
             Self::Mapping(command) => command.run(context),
             Self::Submit(command) => command.run(context).await,
+            Self::Example(Example {}) => context.output.line(EXAMPLE.trim_end()).map(|()| Exit::Ok),
             Self::Get(command) => command.run(context).await,
             Self::List(command) => command.run(context).await,
             Self::Watch(command) => command.run(context).await,

@@ -3,11 +3,11 @@
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use clap::Args;
-use icomm_pki::MemberId;
-use icomm_proto::v1;
+use icomm_pki::{Enrolment, MemberId};
+use icomm_proto::{CodeLists, FieldError, Record, v1};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Status};
+use tonic::Code;
 
 use super::mapping::named;
 use crate::{
@@ -17,7 +17,11 @@ use crate::{
         exit::chain,
         output::{count, table},
     },
-    intake::{Bar, Cause, Detail, ImportError, Plan, Progress, Report, Sink, Source, Summary, Unwatched, import},
+    config::Config,
+    intake::{
+        Bar, Cause, Detail, DryRun, ImportError, Mapping, Plan, Progress, RecordFault, Report, Sink, Source, Summary,
+        Unwatched, import,
+    },
 };
 
 /// The most rows in one message, as node.proto says.
@@ -50,6 +54,9 @@ pub(in crate::cli) struct Import {
     /// Write a line about every rejected row to this file; an earlier report is replaced
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// With --dry-run and no node: whose rows these are [default: the member that the node's folder is enrolled as]
+    #[arg(long, requires = "dry_run")]
+    member: Option<MemberId>,
     /// In the report, also a line about every row that was taken, with its record's id
     #[arg(long, requires = "report")]
     report_all: bool,
@@ -64,18 +71,66 @@ pub(in crate::cli) struct Import {
 impl Import {
     pub(in crate::cli) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         let mapping = Arc::new(named(context, &self.mapping)?);
-        let mut client = context.client().await?;
+        let client = match context.client().await {
+            // A dry run needs no node; one that runs knows what was issued before.
+            Err(_) if self.dry_run => None,
+            client => Some(client?),
+        };
+        let Some(mut client) = client else {
+            return self.run_alone(mapping, context).await;
+        };
         let member = client.status(v1::StatusRequest {}).await?.into_inner().member;
+        let sink = NodeSink::new(client, self.dry_run);
+        self.drive(mapping, member.parse()?, &sink, context, |status| {
+            status.code() == Code::Unavailable
+        })
+        .await
+    }
+
+    /// A dry run without a node: validation alone.
+    async fn run_alone(&self, mapping: Arc<Mapping>, context: &Context) -> Result<Exit, Failure> {
+        let config = context.config().unwrap_or_default();
+        let member = match &self.member {
+            Some(member) => member.clone(),
+            None => enrolled(&config)?,
+        };
+        let lists = &config.intake.code_lists;
+        let mut codes = CodeLists::built_in();
+        if lists.exists() {
+            codes.load_dir(lists).map_err(|error| Failure::because(&error))?;
+        }
+        let originator = member.clone();
+        let validate = move |draft| match Record::validate(draft, &codes, &originator) {
+            Ok(_) => Vec::new(),
+            Err(errors) => errors.into_iter().map(fault_of_record).collect(),
+        };
+        self.drive(
+            mapping,
+            member,
+            &DryRun::new(validate),
+            context,
+            |never| match *never {},
+        )
+        .await
+    }
+
+    async fn drive<S: Sink>(
+        &self,
+        mapping: Arc<Mapping>,
+        member: MemberId,
+        sink: &S,
+        context: &Context,
+        unreachable: impl Fn(&S::Error) -> bool,
+    ) -> Result<Exit, Failure> {
         let plan = Plan {
             others: self.others.iter().cloned().collect::<BTreeSet<_>>(),
             batch_rows: usize::from(self.batch).min(BATCH_ROWS_MAX),
-            ..Plan::new(Arc::clone(&mapping), member.parse()?)
+            ..Plan::new(Arc::clone(&mapping), member)
         };
         let source = Source::open(&self.file, mapping.read_options().clone())
             .map_err(|error| Failure::new(format_args!("`{}`: {}", self.file.display(), chain(&error))))?;
-        let sink = NodeSink::new(client, self.dry_run);
-        let ended = self.watched(source, &plan, &sink, context).await;
-        self.tell(ended, context)
+        let ended = self.watched(source, &plan, sink, context).await?;
+        self.tell(ended, context, unreachable)
     }
 
     /// The import with a progress bar, until its end or Ctrl-C.
@@ -113,12 +168,13 @@ impl Import {
         Ok(ended)
     }
 
-    fn tell(
+    fn tell<E: std::error::Error>(
         &self,
-        ended: Result<Result<Summary, ImportError<Status>>, Failure>,
+        ended: Result<Summary, ImportError<E>>,
         context: &Context,
+        unreachable: impl Fn(&E) -> bool,
     ) -> Result<Exit, Failure> {
-        match ended? {
+        match ended {
             Ok(summary) => {
                 context.output.answer(&self.facts(&summary)?, || self.text(&summary))?;
                 Ok(match summary {
@@ -133,7 +189,7 @@ impl Import {
                 let goes_on = "what is counted above is done; once this is mended, the same command goes on";
                 let failure = Failure::new(what).advice(goes_on);
                 Err(match cause {
-                    Cause::Sink(status) if status.code() == Code::Unavailable => failure.exit(Exit::Unreachable),
+                    Cause::Sink(error) if unreachable(&error) => failure.exit(Exit::Unreachable),
                     _ => failure,
                 })
             }
@@ -178,5 +234,36 @@ impl Import {
             text += "\nstopped; the same command goes on from here";
         }
         text
+    }
+}
+
+/// Whom the node's folder is enrolled as.
+fn enrolled(config: &Config) -> Result<MemberId, Failure> {
+    let enrolment = &config.identity.enrolment;
+    let unknown = |_| {
+        Failure::new("whose rows these are is not known: there is no enrolled node here")
+            .exit(Exit::Usage)
+            .advice("say it with `--member KE`, or name the node's folder with `--home`")
+    };
+    let text = std::fs::read_to_string(enrolment).map_err(unknown)?;
+    let enrolment = Enrolment::from_pem(&text).map_err(|error| Failure::because(&error))?;
+    Ok(enrolment.member().clone())
+}
+
+fn fault_of_record(error: FieldError) -> RecordFault {
+    let FieldError {
+        field,
+        value,
+        reason,
+        list,
+    } = error;
+    let list = list
+        .map(|(name, version)| format!("{name} {version}"))
+        .unwrap_or_default();
+    RecordFault {
+        field,
+        value,
+        reason: reason.to_string(),
+        list,
     }
 }

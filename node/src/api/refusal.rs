@@ -1,0 +1,105 @@
+//! Every error of the node as a gRPC status, by whose fault it is:
+//!
+//! | whose | code | what the caller can do |
+//! |---|---|---|
+//! | the caller's | `INVALID_ARGUMENT`, `NOT_FOUND`, `OUT_OF_RANGE` | send something else |
+//! | the state of things (an agreement that does not count, say) | `FAILED_PRECONDITION` | change that first |
+//! | the operator's (a full disk) | `RESOURCE_EXHAUSTED` | try again when mended |
+//! | the disk's | `DATA_LOSS`, `UNAVAILABLE` | call the operator |
+//! | ours | `INTERNAL` | report it |
+//!
+//! The caller is this member's own program, so messages say everything that helps; they quote no record.
+
+use tonic::{Code, Status};
+
+use crate::{
+    cli::chain,
+    core::law::AdoptError,
+    issuer::IssueError,
+    node::{AgreementError, HoldingsError, SubmitError},
+    store::StoreError,
+};
+
+/// The caller sent something that can't be read.
+pub(super) fn unreadable(error: &dyn std::error::Error) -> Status {
+    Status::invalid_argument(chain(error))
+}
+
+/// There is no such thing here.
+pub(super) fn unknown(what: &str, name: &str) -> Status {
+    Status::not_found(format!("there is no {what} `{name}` here"))
+}
+
+impl From<SubmitError> for Status {
+    fn from(error: SubmitError) -> Self {
+        let code = match &error {
+            SubmitError::TooMany(_) => Code::InvalidArgument,
+            SubmitError::Issue(issue) => of_issue(issue),
+            SubmitError::Holdings(holdings) => of_holdings(holdings),
+            SubmitError::Stopped => Code::Unavailable,
+        };
+        Self::new(code, chain(&error))
+    }
+}
+
+impl From<HoldingsError> for Status {
+    fn from(error: HoldingsError) -> Self {
+        Self::new(of_holdings(&error), chain(&error))
+    }
+}
+
+impl From<AgreementError> for Status {
+    fn from(error: AgreementError) -> Self {
+        let code = match &error {
+            AgreementError::Invalid(_) | AgreementError::Signatures(_) => Code::InvalidArgument,
+            AgreementError::Adopt(adopt) => of_adopt(adopt),
+            AgreementError::Unknown(_) | AgreementError::UnknownMember(_) | AgreementError::UnknownRecord(_) => {
+                Code::NotFound
+            }
+            AgreementError::Holdings(holdings) => of_holdings(holdings),
+        };
+        Self::new(code, chain(&error))
+    }
+}
+
+impl From<AdoptError> for Status {
+    fn from(error: AdoptError) -> Self {
+        Self::new(of_adopt(&error), chain(&error))
+    }
+}
+
+fn of_issue(error: &IssueError) -> Code {
+    match error {
+        IssueError::Store(store) => of_store(store),
+        IssueError::Append(_) => Code::Internal,
+        IssueError::Stopped => Code::Unavailable,
+    }
+}
+
+fn of_holdings(error: &HoldingsError) -> Code {
+    match error {
+        HoldingsError::Store(store) => of_store(store),
+        HoldingsError::View(_) | HoldingsError::Missing(_) => Code::DataLoss,
+        HoldingsError::UnknownLog(_) => Code::NotFound,
+    }
+}
+
+fn of_adopt(error: &AdoptError) -> Code {
+    match error {
+        AdoptError::UnknownKind | AdoptError::Statement(_) => Code::InvalidArgument,
+        AdoptError::Refused(_) | AdoptError::Bundle(_) => Code::FailedPrecondition,
+        AdoptError::UnknownAgreement(_) => Code::NotFound,
+        AdoptError::Store(store) => of_store(store),
+    }
+}
+
+fn of_store(error: &StoreError) -> Code {
+    match error {
+        StoreError::Full => Code::ResourceExhausted,
+        StoreError::Damaged(_) => Code::DataLoss,
+        StoreError::Failed(_) | StoreError::Io { .. } | StoreError::Closed => Code::Unavailable,
+        StoreError::NotHeld { .. } => Code::OutOfRange,
+        // The node itself puts batches together.
+        StoreError::Invalid(_) | StoreError::OutOfPlace { .. } => Code::Internal,
+    }
+}

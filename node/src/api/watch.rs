@@ -1,0 +1,160 @@
+//! `Watch`: entries as they arrive or are issued, each once, in the order of its log.
+//!
+//! Growth only wakes the watcher; what it sends it reads from the log at its cursor. So a slow caller loses nothing: it
+//! holds up its own stream alone, lags behind, and reads on.
+
+use std::collections::BTreeMap;
+
+use futures::Stream;
+use icomm_proto::{Origin, v1};
+use tokio::sync::{broadcast::error::RecvError, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use super::convert;
+use crate::node::{HeldEntry, Node};
+
+/// Entries read at a time.
+const PAGE_ENTRIES: usize = 256;
+/// Entries that wait for the caller.
+const QUEUE_ENTRIES_MAX: usize = 256;
+
+/// What a caller watches.
+pub(super) enum Scope {
+    /// Every log, those that are yet to come too.
+    Everything,
+    /// One log, from an index on or from now on.
+    One {
+        /// Which.
+        origin: Origin,
+        /// From where.
+        from: Option<u64>,
+    },
+}
+
+/// The entries in `scope`, until the caller hangs up or the node stops.
+pub(super) async fn entries(
+    node: Node,
+    scope: Scope,
+    stop: CancellationToken,
+) -> Result<impl Stream<Item = Result<v1::Entry, Status>>, Status> {
+    // Before the sizes are read, so that nothing falls between.
+    let growth = node.subscribe();
+    let (cursors, only) = match scope {
+        Scope::One {
+            origin,
+            from: Some(from),
+        } => (BTreeMap::from([(origin.clone(), from)]), Some(origin)),
+        Scope::One { origin, from: None } => {
+            let sizes = sizes(&node).await?;
+            let size = sizes.get(&origin).copied().unwrap_or_default();
+            (BTreeMap::from([(origin.clone(), size)]), Some(origin))
+        }
+        Scope::Everything => (sizes(&node).await?, None),
+    };
+    let (sender, receiver) = mpsc::channel(QUEUE_ENTRIES_MAX);
+    let watcher = Watcher {
+        node,
+        cursors,
+        only,
+        sender,
+    };
+    tokio::spawn(watcher.run(growth, stop));
+    Ok(ReceiverStream::new(receiver))
+}
+
+struct Watcher {
+    node: Node,
+    cursors: BTreeMap<Origin, u64>,
+    only: Option<Origin>,
+    sender: mpsc::Sender<Result<v1::Entry, Status>>,
+}
+
+/// The caller hung up.
+struct Gone;
+
+impl Watcher {
+    async fn run(
+        mut self,
+        mut growth: tokio::sync::broadcast::Receiver<crate::node::LogGrew>,
+        stop: CancellationToken,
+    ) {
+        let work = async {
+            if let Some(origin) = self.only.clone() {
+                self.catch_up(&origin).await?;
+            }
+            loop {
+                let grown = tokio::select! {
+                    () = self.sender.closed() => return Err(Gone),
+                    grown = growth.recv() => grown,
+                };
+                match grown {
+                    Ok(grew) if self.only.as_ref().is_none_or(|only| *only == grew.origin) => {
+                        self.catch_up(&grew.origin).await?;
+                    }
+                    Ok(_) => {}
+                    Err(RecvError::Lagged(_)) => self.catch_up_with_all().await?,
+                    Err(RecvError::Closed) => return Ok(()),
+                }
+            }
+        };
+        // A caller that hung up and a node that stops both just end it.
+        let _: Option<Result<(), Gone>> = stop.run_until_cancelled(work).await;
+    }
+
+    async fn catch_up_with_all(&mut self) -> Result<(), Gone> {
+        let origins: Vec<Origin> = match &self.only {
+            Some(only) => vec![only.clone()],
+            None => match sizes(&self.node).await {
+                Ok(sizes) => sizes.into_keys().collect(),
+                Err(status) => return self.fail(status).await,
+            },
+        };
+        for origin in origins {
+            self.catch_up(&origin).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends what the log has beyond the cursor.
+    async fn catch_up(&mut self, origin: &Origin) -> Result<(), Gone> {
+        let mut cursor = self.cursors.get(origin).copied().unwrap_or_default();
+        loop {
+            let page = match page(&self.node, origin, cursor).await {
+                Ok(page) => page,
+                Err(status) => return self.fail(status).await,
+            };
+            if page.is_empty() {
+                return Ok(());
+            }
+            for held in page {
+                cursor = held.index.saturating_add(1);
+                self.sender
+                    .send(Ok(convert::entry(held, false)))
+                    .await
+                    .map_err(|_| Gone)?;
+            }
+            self.cursors.insert(origin.clone(), cursor);
+        }
+    }
+
+    async fn fail(&mut self, status: Status) -> Result<(), Gone> {
+        // The last word, whether it is heard or not.
+        let _ = self.sender.send(Err(status)).await;
+        Err(Gone)
+    }
+}
+
+async fn page(node: &Node, origin: &Origin, from: u64) -> Result<Vec<HeldEntry>, Status> {
+    let (node, origin) = (node.clone(), origin.clone());
+    let read = tokio::task::spawn_blocking(move || node.list(&origin, from, PAGE_ENTRIES)).await;
+    Ok(read.map_err(|_| Status::internal("the call broke down; this is a fault of icomm"))??)
+}
+
+async fn sizes(node: &Node) -> Result<BTreeMap<Origin, u64>, Status> {
+    let node = node.clone();
+    let logs = tokio::task::spawn_blocking(move || node.logs()).await;
+    let logs = logs.map_err(|_| Status::internal("the call broke down; this is a fault of icomm"))??;
+    Ok(logs.into_iter().map(|log| (log.origin, log.entries)).collect())
+}
