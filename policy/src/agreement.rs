@@ -24,6 +24,7 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use icomm_pki::MemberId;
+use icomm_proto::codes::{CodeLists, List};
 
 pub(crate) use check::passable;
 pub use check::{
@@ -212,8 +213,40 @@ impl Agreement {
         self.0.terms.in_force_until.map_or(u64::MAX, Day::ends)
     }
 
-    /// Every code of a commodity category that it names, with its place: for a check against the list in use.
-    pub fn categories(&self) -> impl Iterator<Item = (String, &str)> {
+    /// Checks the commodity categories against the code lists in use. For drafts, before they are signed: an agreement that was
+    /// signed stays one whatever the lists say later, and a code that no record has covers nothing.
+    ///
+    /// # Errors
+    /// Every code that the list does not have, with its place and the code that may have been meant.
+    pub fn check_categories(&self, lists: &CodeLists) -> Result<(), InvalidAgreement> {
+        let list = lists.list(List::CommodityCategory);
+        let unknown = |(place, code): (String, &str)| {
+            let meant = list
+                .suggestion(code)
+                .map(|meant| format!("; did you mean `{meant}`?"))
+                .unwrap_or_default();
+            let hint = format!(" in its version {}{meant}", list.version());
+            Fault {
+                place,
+                problem: Problem::UnknownCategory {
+                    code: shortened(code),
+                    hint,
+                },
+            }
+        };
+        let faults: Vec<Fault> = self
+            .categories()
+            .filter(|(_, code)| !list.contains(code))
+            .map(unknown)
+            .collect();
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(InvalidAgreement::Faults(Faults(faults)))
+        }
+    }
+
+    fn categories(&self) -> impl Iterator<Item = (String, &str)> {
         self.0.terms.grants.iter().enumerate().flat_map(|(i, grant)| {
             let codes = match &grant.categories {
                 Categories::All => None,

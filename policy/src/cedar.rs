@@ -3,6 +3,7 @@
 //! | module | job |
 //! |---|---|
 //! | `schema` | what policies can speak of, generated from the record model |
+//! | `nesting` | how deep a text nests, before Cedar reads it |
 //! | `condition` | the further condition of a grant |
 //! | `grant` | a grant as a policy template |
 //! | `overlay` | a national law: `forbid` policies that always win |
@@ -14,6 +15,7 @@
 
 pub(crate) mod condition;
 pub(crate) mod grant;
+mod nesting;
 pub(crate) mod overlay;
 pub(crate) mod question;
 pub(crate) mod schema;

@@ -17,7 +17,7 @@ pub trait KeyDirectory: Send + Sync {
 
 impl KeyDirectory for VerifiedBundle {
     fn key(&self, member: &MemberId) -> Option<MemberPublicKey> {
-        self.member(member).map(|entry| entry.key.clone())
+        self.member(member).map(|entry| entry.key)
     }
 
     fn role(&self, member: &MemberId) -> Option<Role> {

@@ -1,4 +1,5 @@
 //! Planted names: what goes out is searched for what may not.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test")]
 
 use std::collections::BTreeMap;
 
@@ -95,8 +96,9 @@ proptest! {
         let both = from_hub.sections.intersection(passed);
         let agreement = terms("esa", &["RILO-ESA", "KE", "UG"], vec![to_hub, from_hub]);
 
-        let policies: BTreeMap<&str, _> =
-            ["KE", "RILO-ESA"].into_iter().map(|owner| (owner, policy(&world, owner, &[agreement.clone()], vec![]))).collect();
+        let agreements = [agreement];
+        let build = |owner| (owner, policy(&world, owner, &agreements, vec![]));
+        let policies: BTreeMap<&str, _> = ["KE", "RILO-ESA"].into_iter().map(build).collect();
         for (holder, receiver, allowed) in [
             ("KE", "RILO-ESA", sections),
             ("KE", "UG", SectionSet::EMPTY),

@@ -1,4 +1,5 @@
 //! Every rule of a decision: what it permits and what it refuses.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "test")]
 
 use std::sync::Arc;
 
@@ -350,7 +351,7 @@ fn a_condition_narrows_a_grant_and_one_that_errs_refuses() {
 fn national_law_always_wins() {
     let world = world();
     let terms = terms("ke-ug", &["KE", "UG"], vec![grant("KE", "UG")]);
-    let under = |text: &str| policy(&world, "KE", &[terms.clone()], vec![law(text)]);
+    let under = |text: &str| policy(&world, "KE", std::slice::from_ref(&terms), vec![law(text)]);
     let persons = under(r#"forbid (principal, action == Action::"persons", resource);"#);
     assert_eq!(Ask::of(&persons, &world).goes(), SectionSet::ALL.without(Persons));
     let nominal =
@@ -550,6 +551,22 @@ fn the_global_node_gets_the_open_section_only() {
         Ask::of(&forbidden, &world).from("RILO-ESA").to("WCO").stopped(),
         "national-law"
     );
+}
+
+#[test]
+fn a_member_that_becomes_global_gets_the_open_section_only() {
+    let world = world();
+    let policy = bilateral(&world, |_| {});
+    let mut changed = World(world.0.clone());
+    changed.0.get_mut(&member("UG")).unwrap().role = Role::Global;
+    let mut session = policy.session(world.receiver("UG"));
+    policy.set_directory(Arc::new(changed));
+    // Its link of before shows a role that is no longer its own.
+    assert_eq!(session.basis(&member("KE"), NOON).unwrap_err().code(), "other-role");
+    let mut ask = Ask::of(&policy, &world);
+    ask.receiver.role = Role::Global;
+    assert_eq!(ask.goes(), Case.into());
+    assert!(matches!(policy.session(ask.receiver), SessionPolicy::Upstream(_)));
 }
 
 #[test]

@@ -97,7 +97,13 @@ fn drafts_are_valid_and_survive_toml_and_canonical_json() {
         &members,
         day("2026-12-01"),
     );
-    for text in [draft(), region] {
+    let upstream = contribution(
+        &"ke-wco".parse().unwrap(),
+        &member("KE"),
+        &member("WCO"),
+        day("2026-12-01"),
+    );
+    for text in [draft(), region, upstream] {
         let agreement = Agreement::read(&text).unwrap();
         assert_eq!(Agreement::parse(agreement.canonical()).unwrap(), agreement);
         assert_eq!(Agreement::read(&agreement.to_toml().unwrap()).unwrap(), agreement);
@@ -211,7 +217,8 @@ fn contradictory_terms_are_refused() {
         handling: Some(handling),
     };
     let case = SectionSet::from(SectionKind::Case);
-    let cases: Vec<(Box<dyn FnOnce(&mut Terms)>, &str)> = vec![
+    type Change = Box<dyn FnOnce(&mut Terms)>;
+    let cases: Vec<(Change, &str)> = vec![
         (Box::new(|t| t.version = 0), "version: is 0"),
         (Box::new(|t| t.title = "  ".into()), "title: is empty"),
         (
@@ -328,6 +335,32 @@ fn contradictory_terms_are_refused() {
         let faults = faults_after(change);
         assert!(faults.iter().any(|fault| fault.contains(says)), "{says}: {faults:#?}");
     }
+}
+
+#[test]
+fn categories_are_checked_against_the_code_list() {
+    let named = |codes: &[&str]| {
+        let mut terms = terms();
+        let codes = codes.iter().map(|code| (*code).to_owned()).collect();
+        terms.grants[1].categories = Categories::Only(codes);
+        Agreement::new(terms).unwrap()
+    };
+    let lists = CodeLists::built_in();
+    named(&["drugs", "tobacco"]).check_categories(&lists).unwrap();
+    Agreement::new(terms()).unwrap().check_categories(&lists).unwrap();
+    let refused = named(&["drugs", "tobaco", "zzzzzz"])
+        .check_categories(&lists)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refused.contains("grants[1].categories: `tobaco` is not a code of the list `commodity-category`"),
+        "{refused}"
+    );
+    assert!(refused.contains("did you mean `tobacco`?"), "{refused}");
+    assert!(
+        refused.contains("`zzzzzz`") && !refused.contains("`drugs` is not"),
+        "{refused}"
+    );
 }
 
 #[test]

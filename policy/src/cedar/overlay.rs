@@ -6,6 +6,7 @@ use std::str::FromStr;
 use cedar_policy::{Effect, Policy, PolicyId, PolicySet, ValidationMode};
 use thiserror::Error;
 
+use super::nesting::{NESTING_MAX, nesting};
 use super::schema::{BrokenSchema, vocabulary};
 use crate::agreement::shortened;
 
@@ -35,6 +36,14 @@ pub enum InvalidOverlay {
         name: String,
         /// How many policies it has.
         count: usize,
+    },
+    /// More brackets within brackets than anybody reads.
+    #[error("the national law `{name}` nests {depth} deep, more than the {NESTING_MAX} allowed")]
+    TooDeep {
+        /// The law.
+        name: String,
+        /// How deep.
+        depth: usize,
     },
     /// Not Cedar.
     #[error("the national law `{name}` can't be read: {reason}")]
@@ -102,6 +111,10 @@ impl Overlay {
                 name,
                 bytes: text.len(),
             });
+        }
+        let depth = nesting(text);
+        if depth > NESTING_MAX {
+            return Err(InvalidOverlay::TooDeep { name, depth });
         }
         let written = match PolicySet::from_str(text) {
             Ok(written) => written,
@@ -199,7 +212,7 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        let parse = |text| Overlay::parse("law", text).unwrap_err();
+        let parse = |text: &str| Overlay::parse("law", text).unwrap_err();
         assert!(matches!(
             parse("permit (principal, action, resource);"),
             InvalidOverlay::Permits { policy: 1, .. }
@@ -232,6 +245,12 @@ mod tests {
             parse(&" ".repeat(OVERLAY_BYTES_MAX + 1)),
             InvalidOverlay::TooLong { .. }
         ));
+        let deep = format!(
+            "forbid (principal, action, resource) when {{ {}true{} }};",
+            "(".repeat(5000),
+            ")".repeat(5000)
+        );
+        assert!(matches!(parse(&deep), InvalidOverlay::TooDeep { depth: 5001, .. }));
         assert!(matches!(Overlay::parse("Law", ""), Err(InvalidOverlay::Name(_))));
     }
 }

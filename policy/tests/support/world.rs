@@ -1,4 +1,5 @@
 //! A small world for the tests: members with keys, agreements that they sign, records with a name planted in every section.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "test")]
 #![allow(dead_code, reason = "each test uses its part")]
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ pub(crate) fn member(id: &str) -> MemberId {
     id.parse().unwrap()
 }
 
+#[derive(Clone)]
 pub(crate) struct Person {
     pub(crate) key: MemberKey,
     pub(crate) role: Role,
