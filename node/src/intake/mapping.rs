@@ -13,7 +13,7 @@ mod number;
 mod table;
 mod target;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use icomm_pki::MemberId;
@@ -41,6 +41,8 @@ pub struct Mapping {
     ignored: BTreeSet<String>,
     key: KeyColumns,
     fields: Vec<Field>,
+    /// Columns of numbers and dates, in small letters, with the place of the first field that reads them.
+    measured: HashMap<String, usize>,
 }
 
 /// Which column says whose case a row is.
@@ -249,20 +251,23 @@ impl Mapping {
     }
 
     /// A cell's text in the form that makes equal what means the same: `255.0` and `255` in a column of numbers, a date in
-    /// any of its formats. Other columns keep their text, since `12.10` and `12.1` may be two files' references.
+    /// any of its formats. `column` is in small letters. Other columns keep their text, since `12.10` and `12.1` may be two files' references.
     #[must_use]
     pub fn canonical(&self, column: &str, text: &str) -> String {
-        let reading = self.fields.iter().find_map(|field| match &field.source {
-            Source::Column {
-                column: known, reading, ..
-            } if known.eq_ignore_ascii_case(column) => Some(reading),
-            _ => None,
-        });
-        let meant = match reading {
-            Some(Reading::Number(notation) | Reading::Quantity { notation, .. }) => {
-                Field::plain_number(text, notation).ok()
-            }
-            Some(Reading::Date(formats)) => formats.iter().find_map(|format| format.read(text)),
+        let source = self
+            .measured
+            .get(column)
+            .and_then(|place| self.fields.get(*place))
+            .map(|field| &field.source);
+        let meant = match source {
+            Some(Source::Column {
+                reading: Reading::Number(notation) | Reading::Quantity { notation, .. },
+                ..
+            }) => Field::plain_number(text, notation).ok(),
+            Some(Source::Column {
+                reading: Reading::Date(formats),
+                ..
+            }) => formats.iter().find_map(|format| format.read(text)),
             _ => None,
         };
         meant.unwrap_or_else(|| text.split_whitespace().collect::<Vec<_>>().join(" "))

@@ -1,13 +1,13 @@
 //! The TOML form of a mapping, and its way into the checked one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use icomm_proto::RecordKind;
 use icomm_proto::codes::CodeLists;
 use serde::Deserialize;
 
-use super::field::{FieldDocument, Tables};
+use super::field::{FieldDocument, Reading, Source, Tables};
 use super::table::TableDocument;
 use super::{FIELDS_MAX, InvalidMapping, KeyColumns, Mapping, OwnerColumn};
 use crate::intake::rows::ReadOptions;
@@ -86,6 +86,17 @@ impl Document {
             (Some(only), None) => KeyColumns::Only(lower(only)),
             (None, except) => KeyColumns::AllBut(lower(except.unwrap_or_default())),
         };
+        let mut measured = HashMap::new();
+        for (place, field) in fields.iter().enumerate() {
+            if let Source::Column {
+                column,
+                reading: Reading::Number(_) | Reading::Quantity { .. } | Reading::Date(_),
+                ..
+            } = &field.source
+            {
+                measured.entry(column.to_lowercase()).or_insert(place);
+            }
+        }
         let owner = owner.map(|owner| owner.compile(&tables)).transpose()?;
         Ok(Mapping {
             name,
@@ -96,6 +107,7 @@ impl Document {
             ignored: lower(ignore),
             key,
             fields,
+            measured,
         })
     }
 }

@@ -12,6 +12,7 @@ use super::fault::excerpt;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Header {
     names: Vec<String>,
+    /// By the name as it stands and in small letters.
     positions: HashMap<String, usize>,
 }
 
@@ -59,11 +60,13 @@ impl Header {
             };
             names.push(name);
         }
-        if any_named {
-            Ok(Self { names, positions })
-        } else {
-            Err(InvalidHeader::Blank)
+        if !any_named {
+            return Err(InvalidHeader::Blank);
         }
+        for (position, name) in names.iter().enumerate() {
+            positions.entry(name.clone()).or_insert(position);
+        }
+        Ok(Self { names, positions })
     }
 
     /// How many columns there are.
@@ -86,10 +89,11 @@ impl Header {
     /// The place of a column, found without regard to case.
     #[must_use]
     pub fn position(&self, column: &str) -> Option<usize> {
-        // Mappings usually write a name as the file does, so the first look-up rarely needs a lower-case copy.
-        if let Some(position) = self.names.iter().position(|name| name == column) {
-            return Some(position);
-        }
-        self.positions.get(&column.to_lowercase()).copied()
+        // Mappings usually write a name as the file does, so a copy in small letters is rarely made.
+        let found = self
+            .positions
+            .get(column)
+            .or_else(|| self.positions.get(&column.to_lowercase()));
+        found.copied()
     }
 }

@@ -34,10 +34,11 @@ impl<R: Read> Utf8Reader<R> {
             Some((encoding, len)) => (encoding, len),
             None => (declared.unwrap_or(UTF_8), 0),
         };
-        if mark_len == 0 && declared.is_none() {
-            if let Some(likely) = utf16_without_mark(start) {
-                return Err(FileError::UndeclaredEncoding { likely: likely.name() });
-            }
+        if mark_len == 0
+            && declared.is_none()
+            && let Some(likely) = utf16_without_mark(start)
+        {
+            return Err(FileError::UndeclaredEncoding { likely: likely.name() });
         }
         input.consume(mark_len);
         if encoding == UTF_8 {

@@ -173,10 +173,8 @@ impl Rows {
         } else {
             text(value)
         };
-        if let Ok(text) = &text {
-            if text.trim().is_empty() {
-                return Ok(ControlFlow::Continue(()));
-            }
+        if text.as_ref().is_ok_and(|text| text.trim().is_empty()) {
+            return Ok(ControlFlow::Continue(()));
         }
         let beyond = self.header.as_ref().map_or(COLUMNS_MAX, |header| header.len());
         if column >= beyond {

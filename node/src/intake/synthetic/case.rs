@@ -77,7 +77,7 @@ fn date(random: &mut Random) -> Date {
 
 fn goods(cells: &mut Cells<'_>, random: &mut Random) {
     let other = random.per_mille(60);
-    let (category, drug) = if other {
+    let chosen = if other {
         random.weighted(|| {
             likely::OTHER_GOODS
                 .iter()
@@ -85,8 +85,9 @@ fn goods(cells: &mut Cells<'_>, random: &mut Random) {
         })
     } else {
         random.weighted(|| likely::DRUGS.iter().map(|drug| (("drugs", drug), drug.weight)))
-    }
-    .unwrap_or(("drugs", &likely::DRUGS[0]));
+    };
+    // The tables are not empty, so there is always one.
+    let Some((category, drug)) = chosen else { return };
     cells.set("goods_1_category", category);
     cells.set("goods_1_kind", drug.kind);
     cells.set("goods_1_quantity", amount(drug, random));
@@ -101,13 +102,14 @@ fn goods(cells: &mut Cells<'_>, random: &mut Random) {
             random.one_of(&["AF", "CO", "CN", "PE", "BO"]),
         );
     }
-    if !other && random.per_mille(25) {
-        if let Some(second) = random.weighted(|| likely::DRUGS.iter().map(|drug| (drug, drug.weight.min(200)))) {
-            cells.set("goods_2_category", "drugs");
-            cells.set("goods_2_kind", second.kind);
-            cells.set("goods_2_quantity", amount(second, random));
-            cells.set("goods_2_unit", second.unit);
-        }
+    if !other
+        && random.per_mille(25)
+        && let Some(second) = random.weighted(|| likely::DRUGS.iter().map(|drug| (drug, drug.weight.min(200))))
+    {
+        cells.set("goods_2_category", "drugs");
+        cells.set("goods_2_kind", second.kind);
+        cells.set("goods_2_quantity", amount(second, random));
+        cells.set("goods_2_unit", second.unit);
     }
 }
 

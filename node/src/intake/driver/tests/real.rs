@@ -1,17 +1,11 @@
 //! The real sample of UNODC, imported by each of its countries and validated as records.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::intake::sink::validation;
 
-async fn import_as(
-    path: &PathBuf,
-    mapping: &Arc<Mapping>,
-    member: &str,
-    sink: &impl Sink,
-    report: &Shared,
-) -> Counters {
+async fn import_as(path: &Path, mapping: &Arc<Mapping>, member: &str, sink: &impl Sink, report: &Shared) -> Counters {
     let source = Source::open(path, ReadOptions::default()).unwrap();
     let plan = Plan::new(Arc::clone(mapping), member.parse().unwrap());
     let mut report = Report::new(report.clone(), Detail::Rejected);
