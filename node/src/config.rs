@@ -86,6 +86,8 @@ pub struct Links {
     pub p2p: Vec<String>,
     /// Whether this node relays for members behind a firewall. For hubs.
     pub relay: bool,
+    /// Hubs that relay for this node, so that partners reach it behind a firewall.
+    pub relays: Vec<String>,
     /// Whether to dial every partner that the trust bundle lists with an address.
     pub dial_bundle: bool,
     /// Partners with other addresses than the bundle's.
@@ -329,6 +331,7 @@ impl Default for Links {
             tls: Vec::new(),
             p2p: Vec::new(),
             relay: false,
+            relays: Vec::new(),
             dial_bundle: true,
             peer: Vec::new(),
         }

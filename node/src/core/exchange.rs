@@ -385,7 +385,7 @@ impl Exchange {
         let replica = self.replica(origin)?;
         let (line, key) = {
             let machine = lock(&replica.machine);
-            (machine.line().to_owned(), machine.key().clone())
+            (machine.line().to_owned(), *machine.key())
         };
         let shown = VerifiedCheckpoint::verify(checkpoint, &line, &key)?;
         match self.store.boundary(origin, shown.size())? {

@@ -156,7 +156,7 @@ impl Law {
 
     /// The key of a member in the bundle.
     pub fn member_key(&self, member: &MemberId) -> Option<MemberPublicKey> {
-        self.bundle().member(member).map(|entry| entry.key.clone())
+        self.bundle().member(member).map(|entry| entry.key)
     }
 
     /// Of this network.

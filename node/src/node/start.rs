@@ -13,7 +13,7 @@ use rustls_pki_types::pem::{self, PemObject};
 use thiserror::Error;
 use time::OffsetDateTime;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::core::law::BUNDLE_KEY;
 use crate::environment::Environment;
 use crate::link::{self, BindError, InvalidAddress};
@@ -221,24 +221,29 @@ pub(super) fn links(config: &Config) -> Result<link::Config, StartError> {
     for address in &links.p2p {
         listen.push(address.parse()?);
     }
-    let mut peers = Vec::new();
-    for peer in &links.peer {
-        let addresses = peer
-            .addresses
-            .iter()
-            .map(|address| address.parse())
-            .collect::<Result<_, _>>()?;
+    let (mut peers, mut dial_never) = (Vec::new(), Vec::new());
+    for config::Peer { member, addresses } in &links.peer {
+        let member: MemberId = member.parse()?;
+        if addresses.is_empty() {
+            dial_never.push(member);
+            continue;
+        }
+        let addresses = addresses.iter().map(|address| address.parse());
+        let addresses = addresses.collect::<Result<_, _>>()?;
         peers.push(link::Peer {
-            member: peer.member.parse()?,
+            member,
             node: None,
             addresses,
         });
     }
+    let relays = links.relays.iter().map(|member| member.parse());
     Ok(link::Config {
         listen,
         peers,
-        relay: links.relay,
+        dial_never,
         dial_directory: links.dial_bundle,
+        relays: relays.collect::<Result<_, _>>()?,
+        relay: links.relay,
         ..link::Config::default()
     })
 }
