@@ -110,11 +110,14 @@ impl Api {
         } = self;
         let config = node.config().clone();
         let (health, health_service) = tonic_health::server::health_reporter();
-        let reflection = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .build_v1()
-            .map_err(ServeError::Reflection)?;
+        let described = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        let reflection = described().build_v1().map_err(ServeError::Reflection)?;
+        // What Python's and older clients still ask by.
+        let reflection_alpha = described().build_v1alpha().map_err(ServeError::Reflection)?;
         let bytes_max = config.api.message_bytes_max;
         let service = NodeServer::new(service::Service::new(node.clone(), stop.clone()))
             .max_decoding_message_size(bytes_max)
@@ -133,6 +136,7 @@ impl Api {
             .add_service(service)
             .add_service(health_service)
             .add_service(reflection)
+            .add_service(reflection_alpha)
             .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
         let deadline = async {
             stop.cancelled().await;
