@@ -26,6 +26,10 @@ pub(super) struct Run {
     /// How log lines look, instead of what the settings say
     #[arg(long, value_enum)]
     log: Option<LogFormat>,
+    /// Stop also when standard input closes: for a program that starts nodes and must leave none behind, even when it is
+    /// killed itself
+    #[arg(long)]
+    stop_with_stdin: bool,
 }
 
 impl Run {
@@ -37,6 +41,9 @@ impl Run {
         let environment = Environment::system();
         // Before anything can take time: a signal during the start is not lost.
         let stop = stop_on_signals()?;
+        if self.stop_with_stdin {
+            stop_at_end_of_input(stop.clone());
+        }
 
         let node = Node::open(config, environment.clone()).await.map_err(cannot_start)?;
         let api = Api::bind(&node, &environment, metrics)
@@ -93,6 +100,20 @@ fn stop_on_signals() -> Result<CancellationToken, Failure> {
         std::process::exit(Exit::Interrupted as i32);
     });
     Ok(stop)
+}
+
+/// Cancels the token when nobody holds the other end of standard input any more; what is written there is not read for
+/// anything.
+fn stop_at_end_of_input(stop: CancellationToken) {
+    // A thread of its own, since a read from standard input can't be cancelled and would hold up the runtime's end.
+    std::thread::spawn(move || {
+        let ended = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        tracing::info!(
+            error = ended.err().map(tracing::field::display),
+            "stopping: standard input was closed"
+        );
+        stop.cancel();
+    });
 }
 
 /// Why a node can't start, with what to do about it.
