@@ -8,6 +8,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::demo::Demo;
+
 mod agreement;
 mod context;
 mod doctor;
@@ -17,7 +19,7 @@ mod init;
 mod json;
 mod link;
 mod log;
-mod output;
+pub(crate) mod output;
 mod pki;
 mod record;
 mod run;
@@ -53,6 +55,7 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(Demo),
     Init(init::Init),
     Run(run::Run),
     Status(status::Status),
@@ -96,6 +99,7 @@ fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match command {
+            Command::Demo(command) => command.run(context).await,
             Command::Init(command) => command.run(context),
             Command::Pki(command) => command.run(context).await,
             Command::Run(command) => command.run(context).await,

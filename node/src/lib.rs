@@ -4,6 +4,7 @@ pub mod api;
 pub mod cli;
 pub mod config;
 pub mod core;
+pub mod demo;
 pub mod environment;
 pub mod intake;
 pub mod issuer;

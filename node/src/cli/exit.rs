@@ -119,6 +119,7 @@ plain!(
     prost::DecodeError,
     crate::config::ConfigError,
     crate::intake::InvalidMapping,
+    crate::intake::synthetic::SyntheticError,
     crate::network::NetworkError,
     icomm_policy::agreement::InvalidWord,
     crate::observe::ObserveError,

@@ -56,7 +56,7 @@ impl Output {
 }
 
 /// A table as all commands show it, with these column heads.
-pub(super) fn table<const N: usize>(heads: [&str; N]) -> Table {
+pub(crate) fn table<const N: usize>(heads: [&str; N]) -> Table {
     let mut table = Table::new();
     table
         .load_style(STYLE)
@@ -71,7 +71,7 @@ pub(super) fn yes_no(yes: bool) -> &'static str {
 }
 
 /// A count with thousands set apart: `44,229`.
-pub(super) fn count(number: u64) -> String {
+pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (position, digit) in digits.chars().enumerate() {

@@ -110,7 +110,7 @@ impl Plan {
         }
         for member in &self.members {
             for Region { office, .. } in &member.regions {
-                if !self.member(office).is_some_and(|office| office.role == Role::Regional) {
+                if self.member(office).is_none_or(|office| office.role != Role::Regional) {
                     return wrong(format!(
                         "`{}` belongs to `{office}`, which is no office of it",
                         member.id
