@@ -1,0 +1,21 @@
+//! The exchange end to end: real node processes, driven through their public interfaces only.
+//!
+//! One binary with a module a story, because linking it is what takes time.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
+
+mod bench;
+mod crash;
+mod demo;
+mod foreign;
+mod leak;
+mod operator;
+mod real_data;
+mod refused;
