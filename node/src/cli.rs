@@ -26,7 +26,7 @@ mod run;
 mod status;
 
 pub use context::{Context, Global, HOME_VARIABLE};
-pub use exit::{EXIT_CODES, Exit, Failure, chain};
+pub use exit::{EXIT_CODES, Exit, Failure};
 pub use output::Output;
 
 const FIRST_STEPS: &str = "\

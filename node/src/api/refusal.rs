@@ -13,7 +13,7 @@
 use tonic::{Code, Status};
 
 use crate::{
-    cli::chain,
+    causes::chain,
     core::law::AdoptError,
     issuer::IssueError,
     node::{AgreementError, HoldingsError, SubmitError},

@@ -7,7 +7,8 @@ use icomm_pki::MemberId;
 use icomm_policy::agreement::{Agreement as Agreements, AgreementId, Day, SignedAgreement, bilateral, regional};
 use icomm_proto::v1;
 
-use super::{Context, Exit, Failure, chain, files, json::to_json, output::table};
+use super::{Context, Exit, Failure, files, json::to_json, output::table};
+use crate::causes::chain;
 
 /// Agreements, the legal bases
 #[derive(Debug, Subcommand)]

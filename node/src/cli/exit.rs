@@ -4,7 +4,7 @@ use std::{error::Error, fmt, io, process::ExitCode};
 
 use tonic::{Code, Status};
 
-use crate::api::client::ConnectError;
+use crate::{api::client::ConnectError, causes::chain};
 
 /// The exit codes. They are part of the interface: a number never changes its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,21 +164,6 @@ impl From<Status> for Failure {
             _ => Self::new(status.message()),
         }
     }
-}
-
-/// An error and its causes in one line; a cause that the text before it already quotes is not said twice.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.ends_with(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -4,9 +4,10 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, Exit, Failure, exit::chain};
+use super::{Context, Exit, Failure};
 use crate::{
     api::Api,
+    causes::chain,
     config::LogFormat,
     environment::Environment,
     node::{Node, StartError},

@@ -97,7 +97,7 @@ impl Network {
         };
         let sink = NodeSink::new(node.client().await?, false);
         let summary = intake::import(source, &plan, &sink, &mut report, progress, stop).await;
-        let summary = summary.map_err(|error| broke_off(crate::cli::Failure::because(&error).to_string()))?;
+        let summary = summary.map_err(|error| broke_off(crate::causes::chain(&error)))?;
         if summary.stopped {
             return Err(broke_off("it was stopped".to_owned()));
         }

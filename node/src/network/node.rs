@@ -86,7 +86,7 @@ impl Node {
             let why = match self.status().await {
                 Ok(status) if status.serving => return Ok(()),
                 Ok(status) => status.reasons.join("; "),
-                Err(error) => crate::cli::Failure::because(&error).to_string(),
+                Err(error) => crate::causes::chain(&error),
             };
             if Instant::now() >= deadline {
                 let member = self.member.id.clone();

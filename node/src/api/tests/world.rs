@@ -27,7 +27,7 @@ use crate::{
         client::{Address, Client, connect},
         time_provider::Clock,
     },
-    cli::chain,
+    causes::chain,
     config::Config,
     environment::Environment,
     node::Node,

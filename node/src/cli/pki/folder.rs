@@ -202,5 +202,5 @@ impl Public {
 
 /// An error with the file that it is about.
 pub(super) fn in_file(file: &Path, error: &dyn std::error::Error) -> Failure {
-    Failure::new(format_args!("`{}`: {}", file.display(), crate::cli::exit::chain(error)))
+    Failure::new(format_args!("`{}`: {}", file.display(), crate::causes::chain(error)))
 }

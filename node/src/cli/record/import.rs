@@ -12,9 +12,9 @@ use tonic::Code;
 use super::mapping::named;
 use crate::{
     api::sink::NodeSink,
+    causes::chain,
     cli::{
         Context, Exit, Failure,
-        exit::chain,
         output::{count, table},
     },
     config::Config,

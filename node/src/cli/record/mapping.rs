@@ -7,7 +7,8 @@ use icomm_proto::codes::CodeLists;
 use serde_json::json;
 
 use crate::{
-    cli::{Context, Exit, Failure, exit::chain, files, output::table},
+    causes::chain,
+    cli::{Context, Exit, Failure, files, output::table},
     intake::Mapping,
 };
 
