@@ -84,13 +84,15 @@ pub struct Links {
     pub tls: Vec<SocketAddr>,
     /// Multiaddresses on which to accept libp2p, QUIC or TCP.
     pub p2p: Vec<String>,
+    /// libp2p multiaddresses under which others see this node, where they differ from those it listens on.
+    pub external: Vec<String>,
     /// Whether this node relays for members behind a firewall. For hubs.
     pub relay: bool,
-    /// Hubs that relay for this node, so that partners reach it behind a firewall.
+    /// Member ids of hubs that relay for this node, so that partners reach it behind a firewall.
     pub relays: Vec<String>,
-    /// Whether to dial every partner that the trust bundle lists with an address.
+    /// Whether to dial every partner that the trust bundle lists with an address, but for those that `peer` leaves without.
     pub dial_bundle: bool,
-    /// Partners with other addresses than the bundle's.
+    /// Partners with addresses of their own, tried before the bundle's; with none: never dialled.
     pub peer: Vec<Peer>,
 }
 
@@ -100,7 +102,7 @@ pub struct Links {
 pub struct Peer {
     /// The partner's member id: `PT`.
     pub member: String,
-    /// `tls://host:port` or multiaddresses, tried in this order. Empty: never dial it.
+    /// `tls://host:port` or multiaddresses, tried in this order before the bundle's. Empty: never dial it.
     #[serde(default)]
     pub addresses: Vec<String>,
 }
@@ -330,6 +332,7 @@ impl Default for Links {
         Self {
             tls: Vec::new(),
             p2p: Vec::new(),
+            external: Vec::new(),
             relay: false,
             relays: Vec::new(),
             dial_bundle: true,

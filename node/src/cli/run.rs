@@ -132,6 +132,7 @@ fn cannot_start(error: StartError) -> Failure {
         | StartError::CodeList(_)
         | StartError::Log(_)
         | StartError::Address(_)
+        | StartError::External { .. }
         | StartError::Peer(_)
         | StartError::OpenStore(_)
         | StartError::Store(_)

@@ -30,10 +30,14 @@ fn every_section_is_read() {
         [links]
         tls = ["0.0.0.0:7443"]
         p2p = ["/ip4/0.0.0.0/udp/7443/quic-v1"]
+        external = ["/dns/gw.example/udp/7443/quic-v1"]
         relay = true
+        relays = ["RILO-ESA"]
         [[links.peer]]
         member = "PT"
         addresses = ["tls://gw.example:7443"]
+        [[links.peer]]
+        member = "UG"
         [api]
         listen = "127.0.0.1:7445"
         [http]
@@ -44,6 +48,9 @@ fn every_section_is_read() {
     )
     .unwrap();
     assert_eq!(config.links.peer.first().unwrap().member, "PT");
+    assert!(config.links.peer.last().unwrap().addresses.is_empty(), "never dialled");
+    assert_eq!(config.links.external, ["/dns/gw.example/udp/7443/quic-v1"]);
+    assert_eq!(config.links.relays, ["RILO-ESA"]);
     assert!(config.links.relay);
     assert_eq!(config.log.format, LogFormat::Json);
     assert_eq!(config.drain().as_secs(), 3);

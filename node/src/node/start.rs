@@ -76,6 +76,14 @@ pub enum StartError {
     /// A partner's or an own address is wrong.
     #[error("`links`: {0}")]
     Address(#[from] InvalidAddress),
+    /// An address under which others see this node is wrong.
+    #[error("`links.external`: `{address}` is no multiaddress: {source}")]
+    External {
+        /// What the settings say.
+        address: String,
+        /// Why it is none.
+        source: libp2p::multiaddr::Error,
+    },
     /// A partner's name is wrong.
     #[error("`links.peer`: {0}")]
     Peer(#[from] icomm_pki::InvalidName),
@@ -236,9 +244,16 @@ pub(super) fn links(config: &Config) -> Result<link::Config, StartError> {
             addresses,
         });
     }
+    let external = links.external.iter().map(|address| {
+        address.parse().map_err(|source| StartError::External {
+            address: address.clone(),
+            source,
+        })
+    });
     let relays = links.relays.iter().map(|member| member.parse());
     Ok(link::Config {
         listen,
+        external: external.collect::<Result<_, _>>()?,
         peers,
         dial_never,
         dial_directory: links.dial_bundle,
