@@ -30,10 +30,10 @@ mod agreements;
 mod checks;
 mod holdings;
 mod run;
-mod start;
+pub(crate) mod start;
 mod submit;
 
-pub use agreements::{AgreementError, AgreementStatus};
+pub use agreements::{AgreementError, AgreementStatus, sign};
 pub use checks::{Check, Health, Level, Status};
 pub use holdings::{HeldEntry, HoldingsError, LogStatus};
 pub use run::{LinkStatus, RunError};

@@ -4,11 +4,16 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use icomm_pki::MemberId;
-use icomm_policy::agreement::{Agreement as Agreements, AgreementId, Day, SignedAgreement, bilateral, regional};
+use icomm_policy::agreement::{
+    Agreement as Agreements, AgreementId, Day, SignedAgreement, bilateral, contribution, regional,
+};
 use icomm_proto::v1;
 
 use super::{Context, Exit, Failure, files, json::to_json, output::table};
-use crate::causes::chain;
+use crate::{
+    causes::chain,
+    node::{self, start},
+};
 
 /// Agreements, the legal bases
 #[derive(Debug, Subcommand)]
@@ -30,14 +35,15 @@ pub(super) enum Agreement {
     Explain(Explain),
 }
 
-/// Write a commented text to start from, between two members or for a region
+/// Write a commented text to start from: between two members, for a region, or for what a member gives the global node
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Needs no running node.
 
 Example:
   icomm agreement draft ke-ug --between KE UG --from 2026-12-01 --out ke-ug.toml
-  icomm agreement draft esa --region RILO-ESA --members KE UG TZ --from 2026-12-01 --out esa.toml")]
+  icomm agreement draft esa --region RILO-ESA --members KE UG TZ --from 2026-12-01 --out esa.toml
+  icomm agreement draft ke-wco --contribution KE WCO --from 2026-12-01 --out ke-wco.toml")]
 #[command(group = clap::ArgGroup::new("who").required(true))]
 pub(super) struct Draft {
     /// The agreement's id: small letters, digits, hyphens
@@ -51,6 +57,9 @@ pub(super) struct Draft {
     /// The region's members
     #[arg(long, value_name = "MEMBER", num_args = 1.., requires = "region")]
     members: Vec<MemberId>,
+    /// A member and the global node: the open section alone, in one direction
+    #[arg(long, value_names = ["MEMBER", "GLOBAL"], num_args = 2, group = "who")]
+    contribution: Vec<MemberId>,
     /// The first day in force
     #[arg(long, value_name = "YYYY-MM-DD")]
     from: Day,
@@ -62,16 +71,21 @@ pub(super) struct Draft {
 /// Add this member's signature to a draft, or to what another party has signed
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Nothing is adopted: the signed document is given back, to send to the other parties.
+Nothing is adopted: the signed document is given back, to send to the other parties. A running node signs; where none runs,
+the key in the node's folder does. A commodity category that the node's code lists don't have is refused.
 
 Example:
-  icomm agreement sign ke-ug.toml --out ke-ug.json")]
+  icomm agreement sign ke-ug.toml --out ke-ug.json
+  icomm --home /media/keys/ke agreement sign ke-ug.toml --offline --out ke-ug.json")]
 pub(super) struct Sign {
     /// The draft (TOML or JSON) or the partly signed document
     file: PathBuf,
     /// Where to write the signed document [default: standard output]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Sign with the key in the node's folder, without asking whether the node runs
+    #[arg(long, conflicts_with = "api")]
+    offline: bool,
 }
 
 /// Hand a document that every party signed to the node: from now on it decides
@@ -137,14 +151,14 @@ impl Agreement {
     pub(super) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         match self {
             Self::Draft(draft) => files::write_out(draft.out.as_ref(), draft.text().as_bytes())?,
-            Self::Sign(Sign { file, out }) => {
-                let document = files::read(&file)?.into();
-                let mut client = context.client().await?;
-                let signed = client
-                    .sign_agreement(v1::SignAgreementRequest { document })
-                    .await?
-                    .into_inner();
-                files::write_out(out.as_ref(), &signed.document)?;
+            Self::Sign(Sign { file, out, offline }) => {
+                let document = files::read(&file)?;
+                let signed = if offline {
+                    sign_here(context, &document)?
+                } else {
+                    sign(context, document).await?
+                };
+                files::write_out(out.as_ref(), &signed)?;
             }
             Self::Accept(Accept { file }) => {
                 let document = files::read(&file)?.into();
@@ -174,13 +188,40 @@ impl Agreement {
 
 impl Draft {
     fn text(&self) -> String {
-        match (&self.region, self.between.as_slice()) {
-            (Some(office), _) => regional(&self.id, office, &self.members, self.from),
-            (None, [a, b]) => bilateral(&self.id, a, b, self.from),
-            // clap asks for exactly two.
-            (None, _) => String::new(),
+        match (&self.region, self.between.as_slice(), self.contribution.as_slice()) {
+            (Some(office), _, _) => regional(&self.id, office, &self.members, self.from),
+            (None, [a, b], _) => bilateral(&self.id, a, b, self.from),
+            (None, _, [member, global]) => contribution(&self.id, member, global, self.from),
+            // clap asks for one of the three, and for exactly two members.
+            (None, _, _) => String::new(),
         }
     }
+}
+
+/// The running node signs; where none runs in the folder, the key there does.
+async fn sign(context: &Context, document: Vec<u8>) -> Result<Vec<u8>, Failure> {
+    match context.client().await {
+        Ok(mut client) => {
+            let document = document.into();
+            let signed = client.sign_agreement(v1::SignAgreementRequest { document }).await?;
+            Ok(signed.into_inner().document.into())
+        }
+        // A node that was named with `--api` is the one that shall sign.
+        Err(failure) if failure.exit_code() == Exit::Unreachable && !context.names_api() => {
+            sign_here(context, &document)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+fn sign_here(context: &Context, document: &[u8]) -> Result<Vec<u8>, Failure> {
+    let config = context.config()?;
+    let credentials = start::credentials(&config).map_err(|error| {
+        Failure::because(&error)
+            .advice("`--home` names the folder of the node whose member signs; `icomm doctor` checks it")
+    })?;
+    let codes = start::codes(&config).map_err(|error| Failure::because(&error))?;
+    node::sign(document, &credentials, &codes).map_err(|error| Failure::because(&error))
 }
 
 async fn known(context: &Context) -> Result<Vec<v1::Agreement>, Failure> {

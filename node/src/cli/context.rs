@@ -66,6 +66,11 @@ impl Context {
         Ok(Config::load(&self.home)?)
     }
 
+    /// Whether the command line says which node to talk to, rather than the folder's own.
+    pub fn names_api(&self) -> bool {
+        self.api.is_some()
+    }
+
     /// A client of the running node.
     pub async fn client(&self) -> Result<Client, Failure> {
         let config = match &self.api {

@@ -1,15 +1,18 @@
 //! Agreements, as an operator sees and handles them.
 
-use icomm_pki::MemberId;
+use icomm_pki::{MemberId, NodeCredentials};
 use icomm_policy::{
     Agreement, AgreementId, Explanation, InvalidAgreement, InvalidSignatures, Receiver, Request, SignedAgreement,
     Standing,
 };
-use icomm_proto::{RecordId, v1};
+use icomm_proto::{CodeLists, RecordId, v1};
 use thiserror::Error;
 
 use super::{HoldingsError, Node};
 use crate::core::law::AdoptError;
+
+/// How a signed document begins, and no draft.
+const SIGNED_PREFIX: &[u8] = b"{\"agreement\":";
 
 /// An agreement and how it stands.
 #[derive(Debug, Clone)]
@@ -50,6 +53,24 @@ pub enum AgreementError {
     Holdings(#[from] HoldingsError),
 }
 
+/// Adds a member's signature to a draft (TOML or JSON) or to a partly signed agreement; whoever holds the member's key may.
+///
+/// The categories are those of the signer's own code lists: one that they don't have would be signed and cover nothing.
+///
+/// # Errors
+/// It is no agreement, it names a commodity category that the code lists don't have, or the member is no party to it.
+pub fn sign(document: &[u8], credentials: &NodeCredentials, codes: &CodeLists) -> Result<Vec<u8>, AgreementError> {
+    let mut signed = match SignedAgreement::parse(document) {
+        Ok(signed) => signed,
+        // A signed document of which something is wrong: read as a draft it would only be full of unknown keys.
+        Err(invalid) if document.starts_with(SIGNED_PREFIX) => return Err(invalid.into()),
+        Err(_) => SignedAgreement::unsigned(Agreement::read(&String::from_utf8_lossy(document))?),
+    };
+    signed.agreement().check_categories(codes)?;
+    signed.sign(credentials.member(), credentials.member_key())?;
+    Ok(signed.to_bytes())
+}
+
 impl Node {
     /// Every version of every agreement.
     pub fn agreements(&self) -> Vec<AgreementStatus> {
@@ -87,20 +108,9 @@ impl Node {
     /// Adds this member's signature to a draft (TOML or JSON) or to a partly signed agreement. Adopts nothing.
     ///
     /// # Errors
-    /// It is no agreement, or this member is no party to it.
+    /// It is no agreement, it names a commodity category that the code lists don't have, or this member is no party to it.
     pub fn sign_agreement(&self, document: &[u8]) -> Result<Vec<u8>, AgreementError> {
-        let mut signed = match SignedAgreement::parse(document) {
-            Ok(signed) => signed,
-            Err(invalid) => match Agreement::read(&String::from_utf8_lossy(document)) {
-                Ok(draft) => SignedAgreement::unsigned(draft),
-                // An envelope begins like JSON and has signatures: then its own error is the one that helps.
-                Err(_) if document.starts_with(b"{\"document\"") => return Err(invalid.into()),
-                Err(invalid) => return Err(invalid.into()),
-            },
-        };
-        let credentials = &self.0.credentials;
-        signed.sign(credentials.member(), credentials.member_key())?;
-        Ok(signed.to_bytes())
+        sign(document, &self.0.credentials, &self.0.codes)
     }
 
     /// Suspends an agreement at once, in this member's name.

@@ -98,7 +98,7 @@ pub enum StartError {
     Links(#[from] BindError),
 }
 
-pub(super) fn credentials(config: &Config) -> Result<NodeCredentials, StartError> {
+pub(crate) fn credentials(config: &Config) -> Result<NodeCredentials, StartError> {
     let identity = &config.identity;
     let enrolment = read("the certificates", &identity.enrolment)?;
     let member_key = secret("the member key", &identity.member_key)?;
@@ -206,7 +206,7 @@ fn files_of(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, StartError> 
     Ok(files)
 }
 
-pub(super) fn codes(config: &Config) -> Result<CodeLists, StartError> {
+pub(crate) fn codes(config: &Config) -> Result<CodeLists, StartError> {
     let folder = &config.intake.code_lists;
     let mut codes = CodeLists::built_in();
     if folder.exists() {
