@@ -29,7 +29,6 @@ mod meter;
 mod refusal;
 mod service;
 pub mod sink;
-mod time_provider;
 mod watch;
 
 pub use door::BindError;

@@ -3,7 +3,10 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use rustls::time_provider::TimeProvider;
+use rustls_pki_types::UnixTime;
 use time::OffsetDateTime;
 
 /// Tells the time. Order never depends on it: logs do that; clocks decide validity only.
@@ -36,9 +39,28 @@ impl Environment {
         }
     }
 
+    /// The current time, UTC.
+    pub fn now(&self) -> OffsetDateTime {
+        self.clock.now()
+    }
+
+    /// Even random bits, for jitter.
+    pub fn roll(&self) -> u64 {
+        let mut bits = [0; 8];
+        self.entropy.fill(&mut bits);
+        u64::from_le_bytes(bits)
+    }
+
     /// Seconds since 1970.
     pub fn unix_now(&self) -> u64 {
         u64::try_from(self.clock.now().unix_timestamp()).unwrap_or(0)
+    }
+}
+
+/// TLS judges certificates by the node's clock, like everything else.
+impl TimeProvider for Environment {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(self.unix_now())))
     }
 }
 

@@ -110,7 +110,7 @@ impl Node {
             links_config,
             credentials.clone(),
             bundle,
-            start::link_environment(&environment),
+            environment.clone(),
             sessions.clone(),
         )
         .await?;

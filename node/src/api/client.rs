@@ -17,7 +17,6 @@ use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint, Uri};
 use zeroize::Zeroizing;
 
-use super::time_provider::Clock;
 use crate::{
     config::{self, Config},
     environment::Environment,
@@ -172,7 +171,7 @@ fn identity(
     let verified = VerifiedBundle::verify(read(bundle)?.as_bytes(), &pinned, environment.clock.now(), 0)
         .map_err(|error| wrong(bundle, &error))?;
     let name = tls::server_name(&verified, credentials.member(), credentials.node_name());
-    let clock = Arc::new(Clock(environment));
+    let clock = Arc::new(environment);
     let config =
         tls::client_config(&credentials, Arc::new(verified), clock).map_err(|error| wrong(enrolment, &error))?;
     let name = name.ok_or_else(|| ConnectError::Identity {

@@ -25,7 +25,6 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 
-use super::time_provider::Clock;
 use crate::{config, environment::Environment, node::Node};
 
 /// Longest time for a TLS handshake.
@@ -248,7 +247,7 @@ impl TlsDoor {
         tcp.set_nodelay(true).map_err(Refused::Handshake)?;
         let bundle = self.node.bundle();
         // Made anew for each connection, from the bundle of this moment: there are few, and none may outlive a revocation.
-        let clock = Arc::new(Clock(self.environment.clone()));
+        let clock = Arc::new(self.environment.clone());
         let config =
             tls::server_config(self.node.credentials(), Arc::clone(&bundle), clock).map_err(Refused::Config)?;
         let stream = TlsAcceptor::from(config)

@@ -20,9 +20,11 @@ use tokio::{
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_util::sync::CancellationToken;
 
+use crate::environment::Environment;
+
 use super::{
-    Address, AdoptError, BindError, CloseReason, Config, ConnectionStatus, Environment, HostPort, Peer, PeerStatus,
-    Report, SessionHandler,
+    Address, AdoptError, BindError, CloseReason, Config, ConnectionStatus, HostPort, Peer, PeerStatus, Report,
+    SessionHandler,
     connection::{Connection, Stage},
     dialer::{self, Dialing, Watched},
     gate::Gate,

@@ -1,13 +1,15 @@
 //! What the links of this node believe at the moment: the bundle, and the TLS configurations made from it, swapped
 //! together when a new bundle arrives. Handshakes under way finish with what they began with and are swept after.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use icomm_pki::{CertificateDer, InvalidPeer, NodeCredentials, PeerId, PeerIdentity, UnixTime, VerifiedBundle, tls};
+use icomm_pki::{CertificateDer, InvalidPeer, NodeCredentials, PeerId, PeerIdentity, VerifiedBundle, tls};
 use rustls::time_provider::TimeProvider;
 
-use super::{AdoptError, BindError, CloseReason, Environment, connection::Connection};
+use crate::environment::Environment;
+
+use super::{AdoptError, BindError, CloseReason, connection::Connection};
 
 /// Identity, environment and current bundle.
 pub(super) struct Trust {
@@ -23,24 +25,13 @@ struct Anchors {
     client: Arc<rustls::ClientConfig>,
 }
 
-/// The node's clock as rustls reads it.
-#[derive(Debug)]
-struct Clock(Environment);
-
-impl TimeProvider for Clock {
-    fn current_time(&self) -> Option<UnixTime> {
-        let seconds = u64::try_from(self.0.now().unix_timestamp()).ok()?;
-        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
-    }
-}
-
 impl Anchors {
     fn new(
         identity: &Arc<NodeCredentials>,
         bundle: Arc<VerifiedBundle>,
         environment: &Environment,
     ) -> Result<Self, rustls::Error> {
-        let clock: Arc<dyn TimeProvider> = Arc::new(Clock(environment.clone()));
+        let clock: Arc<dyn TimeProvider> = Arc::new(environment.clone());
         let server = tls::server_config(identity, Arc::clone(&bundle), Arc::clone(&clock))?;
         let client = tls::client_config(identity, Arc::clone(&bundle), clock)?;
         Ok(Self { bundle, server, client })

@@ -15,7 +15,6 @@ use time::OffsetDateTime;
 
 use crate::config::{self, Config};
 use crate::core::law::BUNDLE_KEY;
-use crate::environment::Environment;
 use crate::link::{self, BindError, InvalidAddress};
 use crate::store::{Journal, OpenError, Store, StoreError};
 
@@ -261,14 +260,4 @@ pub(super) fn links(config: &Config) -> Result<link::Config, StartError> {
         relay: links.relay,
         ..link::Config::default()
     })
-}
-
-pub(super) fn link_environment(environment: &Environment) -> link::Environment {
-    let (clock, entropy) = (environment.clock.clone(), environment.entropy.clone());
-    let dice = move || {
-        let mut bits = [0; 8];
-        entropy.fill(&mut bits);
-        u64::from_le_bytes(bits)
-    };
-    link::Environment::new(move || clock.now(), dice)
 }

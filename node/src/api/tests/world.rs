@@ -25,7 +25,6 @@ use crate::{
     api::{
         Api,
         client::{Address, Client, connect},
-        time_provider::Clock,
     },
     causes::chain,
     config::Config,
@@ -99,7 +98,7 @@ impl World {
             panic!("{address}")
         };
         let (own, other) = (&self.credentials[member], &self.credentials[other]);
-        let clock = Arc::new(Clock(Environment::system()));
+        let clock = Arc::new(Environment::system());
         let config = tls::client_config(own, self.bundle.clone(), clock).unwrap();
         let name = tls::server_name(&self.bundle, other.member(), other.node_name()).unwrap();
         let connector = tower::service_fn(move |_: Uri| {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::environment::Environment;
+
 use super::{
     node::{Node, QUIC, Session, TCP, TLS, config, counted, eventually, linked},
     world::World,
@@ -170,7 +172,7 @@ async fn a_port_in_use_is_said_before_anything_runs() {
         let address: Address = address;
         let mut config = config(&[]);
         config.listen = vec![address.clone()];
-        let second = Node::try_start(&ug, &bundle, config, super::node::environment()).await;
+        let second = Node::try_start(&ug, &bundle, config, Environment::system()).await;
         match second {
             Err(BindError::Listen { address: said, .. }) => assert_eq!(said, address.to_string()),
             Err(other) => panic!("{address}: {other}"),

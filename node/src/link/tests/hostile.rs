@@ -11,8 +11,10 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
+use crate::environment::Environment;
+
 use super::{
-    node::{Node, SOON, TLS, config, counted, environment, linked},
+    node::{Node, SOON, TLS, config, counted, linked},
     world::World,
 };
 use crate::link::{
@@ -28,7 +30,7 @@ const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
 
 /// A caller's own gate, as a member of the network.
 pub(super) fn gate(credentials: &Arc<NodeCredentials>, bundle: &Arc<VerifiedBundle>) -> Arc<Gate> {
-    let trust = Trust::new(Arc::clone(credentials), Arc::clone(bundle), environment()).unwrap();
+    let trust = Trust::new(Arc::clone(credentials), Arc::clone(bundle), Environment::system()).unwrap();
     Arc::new(Gate::new(
         Arc::new(trust),
         Registry::new(credentials.peer_id(), 100),

@@ -14,9 +14,8 @@ use icomm_proto::v1::{Frame, Head, Hello, frame::Body};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::link::{
-    Address, BindError, Carrier, Config, Environment, FrameStream, LinkLost, Links, Peer, SessionHandler,
-};
+use crate::environment::{Clock, Environment};
+use crate::link::{Address, BindError, Carrier, Config, FrameStream, LinkLost, Links, Peer, SessionHandler};
 
 /// Generous: these tests share two cores with others.
 pub(super) const SOON: Duration = Duration::from_secs(20);
@@ -134,16 +133,25 @@ pub(super) fn quick() -> Config {
     config
 }
 
-pub(super) fn environment() -> Environment {
-    Environment::new(time::OffsetDateTime::now_utc, rand::random)
-}
-
 /// A clock that a test can move: seconds ahead of the real one.
 pub(super) fn movable() -> (Environment, Arc<AtomicI64>) {
     let ahead = Arc::new(AtomicI64::new(0));
-    let seconds = Arc::clone(&ahead);
-    let now = move || time::OffsetDateTime::now_utc() + time::Duration::seconds(seconds.load(Ordering::SeqCst));
-    (Environment::new(now, rand::random), ahead)
+    let clock = Arc::new(Ahead(Arc::clone(&ahead)));
+    (
+        Environment {
+            clock,
+            ..Environment::system()
+        },
+        ahead,
+    )
+}
+
+struct Ahead(Arc<AtomicI64>);
+
+impl Clock for Ahead {
+    fn now(&self) -> time::OffsetDateTime {
+        time::OffsetDateTime::now_utc() + time::Duration::seconds(self.0.load(Ordering::SeqCst))
+    }
 }
 
 impl Node {
@@ -152,7 +160,7 @@ impl Node {
         bundle: &Arc<VerifiedBundle>,
         config: Config,
     ) -> Self {
-        Self::try_start(credentials, bundle, config, environment())
+        Self::try_start(credentials, bundle, config, Environment::system())
             .await
             .unwrap()
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::environment::Environment;
+
 use super::{
     node::{Node, QUIC, TLS, config, counted, eventually, linked},
     world::World,
@@ -40,7 +42,7 @@ async fn a_restarted_peer_is_dialled_again() {
 
         let mut a = loop {
             // Over QUIC the port may take a moment to be free.
-            match Node::try_start(&ke, &bundle, same.clone(), super::node::environment()).await {
+            match Node::try_start(&ke, &bundle, same.clone(), Environment::system()).await {
                 Ok(a) => break a,
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             }

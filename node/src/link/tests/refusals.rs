@@ -7,9 +7,11 @@ use icomm_pki::{InvalidPath, InvalidPeer, NodeCredentials, VerifiedBundle};
 use libp2p::Multiaddr;
 use tokio::sync::{broadcast, mpsc};
 
+use crate::environment::Environment;
+
 use super::{
     hostile::{call_with, gate},
-    node::{Node, QUIC, TCP, TLS, config, counted, environment, eventually, movable},
+    node::{Node, QUIC, TCP, TLS, config, counted, eventually, movable},
     world::World,
 };
 use crate::link::{
@@ -176,7 +178,7 @@ async fn a_certificate_for_another_peer_id_is_refused() {
     let bundle = world.bundle();
     let mut a = Node::start(&ke, &bundle, config(&[QUIC])).await;
     // UG's libp2p key, which is listed, together with TZ's certificate.
-    let trust = Arc::new(Trust::new(tz, bundle, environment()).unwrap());
+    let trust = Arc::new(Trust::new(tz, bundle, Environment::system()).unwrap());
     let keypair = ug.node_key().libp2p().clone();
     let gate = Arc::new(Gate::new(trust, Registry::new(ug.peer_id(), 8), Limits::default()));
     let (incoming, _accepted) = mpsc::channel(1);
@@ -199,7 +201,7 @@ async fn a_node_that_its_own_bundle_refuses_does_not_start() {
     let mut world = World::new();
     let ke = world.enrol("KE");
     world.revoke("KE");
-    let refused = Node::try_start(&ke, &world.bundle(), config(&[]), environment()).await;
+    let refused = Node::try_start(&ke, &world.bundle(), config(&[]), Environment::system()).await;
     assert!(matches!(refused, Err(BindError::OwnCertificate(_))));
 
     let mut world = World::new();

@@ -13,7 +13,7 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use time::OffsetDateTime;
 
-use super::node::environment;
+use crate::environment::Environment;
 use crate::link::{Address, trust::Trust};
 
 pub(super) struct World {
@@ -122,7 +122,7 @@ impl World {
 
     /// A TLS client with these credentials that takes any server for good.
     pub(super) fn credulous_client(&mut self, credentials: &Arc<NodeCredentials>) -> Arc<ClientConfig> {
-        let trust = Trust::new(Arc::clone(credentials), self.bundle(), environment()).unwrap();
+        let trust = Trust::new(Arc::clone(credentials), self.bundle(), Environment::system()).unwrap();
         let mut config = ClientConfig::clone(&trust.client_config());
         config.dangerous().set_certificate_verifier(Arc::new(Credulous));
         Arc::new(config)
