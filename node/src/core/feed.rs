@@ -38,6 +38,8 @@ pub struct Feed {
     reading: bool,
     // A `want` during a read makes the read's answer stale.
     stale: bool,
+    // The last read gave nothing although there was something to read. Reading again at once would give the same.
+    stuck: bool,
     // Chunks whose notes are being made durable, in order, each with the ticket of its note.
     noting: VecDeque<(Ticket, v1::Chunk)>,
     // Ends of the chunks sent and not yet acknowledged.
@@ -49,13 +51,15 @@ impl Feed {
     pub fn restart(&mut self, from: u64) {
         self.next = from;
         self.stale = self.reading;
+        self.stuck = false;
         self.noting.clear();
         self.in_flight.clear();
     }
 
     /// Reads on if there is something to read and room in the window.
     pub fn advance(&mut self, origin: &Origin, size: u64, actions: &mut Vec<Action>) {
-        if !self.reading && self.next < size && self.noting.len() + self.in_flight.len() < WINDOW_CHUNKS {
+        if !self.reading && !self.stuck && self.next < size && self.noting.len() + self.in_flight.len() < WINDOW_CHUNKS
+        {
             self.reading = true;
             actions.push(Action::Read {
                 origin: origin.clone(),
@@ -64,10 +68,16 @@ impl Feed {
         }
     }
 
+    /// Something changed: what could not be read may be readable now.
+    pub fn retry(&mut self) {
+        self.stuck = false;
+    }
+
     /// Takes the answer to a read; gives the note that must become durable.
     pub fn prepared(&mut self, ticket: Ticket, prepared: Option<Prepared>) -> Option<Bytes> {
         self.reading = false;
         let stale = std::mem::take(&mut self.stale);
+        self.stuck = prepared.is_none() && !stale;
         let Prepared { chunk, note } = prepared?;
         if stale || chunk.from != self.next {
             return None;

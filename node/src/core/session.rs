@@ -65,7 +65,7 @@ pub enum Event {
     Prepared {
         /// The log.
         origin: Origin,
-        /// `None`: nothing was left to read, or the basis lapsed meanwhile.
+        /// `None`: nothing was left to read, the basis lapsed meanwhile, or it can't be made. The next change tries again.
         prepared: Option<Prepared>,
     },
     /// The note with this ticket is durable: its chunk may go.
@@ -410,6 +410,7 @@ impl Session {
         let servable = world.servable();
         for (origin, checkpoint, size) in &servable {
             if let Some(feed) = self.feeds.get_mut(origin) {
+                feed.retry();
                 feed.advance(origin, *size, actions);
             }
             if self.offered.insert(origin.clone()) {
