@@ -135,6 +135,16 @@ impl View {
         }
     }
 
+    /// Checks that the disclosed sections hold no field that this version does not know.
+    ///
+    /// # Errors
+    /// With the first such field: its originator's fault, or its originator has a newer version.
+    pub fn check_fields(&self) -> Result<(), ForeignField> {
+        self.sections()
+            .iter()
+            .try_for_each(|kind| check_fields(kind, self.section(kind).unwrap_or_default()))
+    }
+
     /// Checks every disclosed section against the hash that the entry commits to.
     pub fn verify(self) -> Result<VerifiedView, Tampered> {
         let entry = self.entry();

@@ -22,7 +22,7 @@ use icomm_proto::log::{Hash, VerifiedCheckpoint};
 use icomm_proto::{Origin, SectionSet, v1};
 
 use super::law::{Audience, Law};
-use super::replica::{Admission, ChunkFault, Held, HeldError, Replica};
+use super::replica::{Admission, ChunkFault, Held, HeldError, History, Replica};
 use super::routes::{Ask, LinkId, Routes};
 use super::session::{Action, Event, Peer, World};
 use super::{delivery, receipt::Receipt};
@@ -380,24 +380,13 @@ impl Exchange {
         self.ask(asks);
     }
 
-    /// Compares a checkpoint that somebody shows with what is held: two roots for one size are a fork.
+    /// Compares a checkpoint that somebody shows with what is held: two roots for one size are a fork. Nothing is
+    /// remembered of a log for a checkpoint that its member did not sign.
     pub fn witness(&self, origin: &Origin, checkpoint: Bytes) -> Result<(), ChunkFault> {
-        let replica = self.replica(origin)?;
-        let (line, key) = {
-            let machine = lock(&replica.machine);
-            (machine.line().to_owned(), *machine.key())
-        };
-        let shown = VerifiedCheckpoint::verify(checkpoint, &line, &key)?;
-        match self.store.boundary(origin, shown.size())? {
-            Some(held) if held.size() == shown.size() && held.frontier.root() != *shown.root() => {
-                Err(ChunkFault::Fork {
-                    size: shown.size(),
-                    ours: held.checkpoint,
-                    theirs: shown.note().clone(),
-                })
-            }
-            _ => Ok(()),
-        }
+        let key = self.law.member_key(&origin.member);
+        let key = key.ok_or_else(|| ChunkFault::UnknownMember(origin.member.clone()))?;
+        let shown = VerifiedCheckpoint::verify(checkpoint, &origin.line(&self.law.trust_domain()), &key)?;
+        History::of(&*self.store, origin, shown.size())?.map_or(Ok(()), |ours| ours.agrees(&shown))
     }
 
     fn ask(&self, asks: Vec<Ask>) {
@@ -563,10 +552,7 @@ struct StoreHeld<'a>(&'a dyn Store);
 
 impl Held for StoreHeld<'_> {
     fn held(&self, origin: &Origin, from: u64, to: u64) -> Result<Vec<(Hash, SectionSet)>, HeldError> {
-        if self.0.head(origin)?.is_none_or(|head| head.size() < to) {
-            // The entries were verified and are on their way to the disk: wait for them.
-            self.0.append(Batch::new().set("barrier", Bytes::new()))?;
-        }
+        self.wait_for(origin, to)?;
         let mut held = Vec::new();
         let mut next = from;
         while next < to {
@@ -604,3 +590,18 @@ fn raise(heads: &RwLock<BTreeMap<Origin, Head>>, origin: &Origin, head: Head) {
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+    fn history(&self, origin: &Origin, size: u64) -> Result<Option<History>, HeldError> {
+        self.wait_for(origin, size)?;
+        Ok(History::of(self.0, origin, size)?)
+    }
+}
+
+impl StoreHeld<'_> {
+    /// Entries that were verified may still be on their way to the disk.
+    fn wait_for(&self, origin: &Origin, size: u64) -> Result<(), StoreError> {
+        if self.0.head(origin)?.is_none_or(|head| head.size() < size) {
+            self.0.append(Batch::new().set("barrier", Bytes::new()))?;
+        }
+        Ok(())
+    }

@@ -17,15 +17,61 @@ use icomm_proto::log::{
     CHUNK_ENTRIES_MAX, ChunkBody, Frontier, Hash, InvalidCheckpoint, InvalidChunk, InvalidChunkBody, Item,
     VerifiedCheckpoint, verify_chunk, verify_overlay,
 };
-use icomm_proto::{InvalidView, Origin, SectionSet, View, v1};
+use icomm_proto::{ForeignField, InvalidView, Origin, SectionSet, View, v1};
 use thiserror::Error;
 
-use crate::store::{Boundary, StoreError, StoredChunk};
+use crate::store::{Boundary, Store, StoreError, StoredChunk};
 
 /// What is held already, as far as a chunk overlaps it.
 pub trait Held {
     /// Leaf hash and disclosed sections of the entries `from..to`, all of which are held.
     fn held(&self, origin: &Origin, from: u64, to: u64) -> Result<Vec<(Hash, SectionSet)>, HeldError>;
+
+    /// The log as it is held up to `size`; `None` if less is.
+    fn history(&self, origin: &Origin, size: u64) -> Result<Option<History>, HeldError>;
+}
+
+/// What a log was at a size that is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History {
+    /// The root over its entries up to there.
+    pub root: Hash,
+    /// The checkpoint of just that size, or else the latest, which covers it.
+    pub checkpoint: Bytes,
+}
+
+impl History {
+    /// Reads it, at any size: where there is no checkpoint the root follows from the leaf hashes.
+    pub fn of(store: &dyn Store, origin: &Origin, size: u64) -> Result<Option<Self>, StoreError> {
+        let Some(head) = store.head(origin)?.filter(|head| head.size() >= size) else {
+            return Ok(None);
+        };
+        let below = store.boundary(origin, size)?;
+        if let Some(exact) = below.as_ref().filter(|below| below.size() == size) {
+            return Ok(Some(Self {
+                root: exact.frontier.root(),
+                checkpoint: exact.checkpoint.clone(),
+            }));
+        }
+        let mut frontier = below.map_or_else(Frontier::new, |below| below.frontier);
+        store.leaf_hashes(origin, frontier.size()..size, &mut |leaf| frontier.push(leaf))?;
+        Ok(Some(Self {
+            root: frontier.root(),
+            checkpoint: head.checkpoint,
+        }))
+    }
+
+    /// Refuses a checkpoint of the same size that signs another root.
+    pub fn agrees(self, signed: &VerifiedCheckpoint) -> Result<(), ChunkFault> {
+        if self.root == *signed.root() {
+            return Ok(());
+        }
+        Err(ChunkFault::Fork {
+            size: signed.size(),
+            ours: self.checkpoint,
+            theirs: signed.note().clone(),
+        })
+    }
 }
 
 /// Why it can't be said what is held. Ours.
@@ -87,6 +133,14 @@ pub enum ChunkFault {
         /// What it disclosed.
         sections: SectionSet,
     },
+    /// A global node was sent a field of the open section that nobody here knows, so nobody can say what it tells.
+    #[error("entry {index} can't be taken by a global node: {source}")]
+    ForeignField {
+        /// Its index in the log.
+        index: u64,
+        /// Which field.
+        source: ForeignField,
+    },
     /// The originator signed two roots for one size. Both checkpoints are kept as evidence.
     #[error("the originator signed two different logs of {size} entries")]
     Fork {
@@ -126,7 +180,7 @@ impl ChunkFault {
             Self::Checkpoint(_) | Self::Size { .. } => "invalid-checkpoint",
             Self::Gap { .. } => "gap",
             Self::Entries(_) => "tampered-chunk",
-            Self::NotDenominalised { .. } => "not-denominalised",
+            Self::NotDenominalised { .. } | Self::ForeignField { .. } => "not-denominalised",
             Self::Fork { .. } | Self::Frozen => "forked-log",
             Self::UnknownMember(_) => "unknown-member",
             Self::TooManyLogs => "too-many-logs",
@@ -229,7 +283,7 @@ impl Replica {
                 signed: signed.size(),
             });
         }
-        self.same_history(&signed)?;
+        self.same_history(&signed, held)?;
         let body = ChunkBody::parse(body, count)?;
         if admission == Admission::OpenOnly {
             only_open(&body, from)?;
@@ -274,18 +328,18 @@ impl Replica {
             .any(|(item, (_, held))| !sections(item).is_subset(*held)))
     }
 
-    /// A checkpoint of exactly our size must sign our root.
-    fn same_history(&self, signed: &VerifiedCheckpoint) -> Result<(), ChunkFault> {
-        match &self.checkpoint {
-            Some(ours) if signed.size() == self.frontier.size() && *signed.root() != self.frontier.root() => {
-                Err(ChunkFault::Fork {
-                    size: signed.size(),
-                    ours: ours.clone(),
-                    theirs: signed.note().clone(),
-                })
-            }
-            _ => Ok(()),
-        }
+    /// A checkpoint of a size that is held must sign the root there.
+    fn same_history(&self, signed: &VerifiedCheckpoint, held: &dyn Held) -> Result<(), ChunkFault> {
+        let size = self.frontier.size();
+        let ours = match &self.checkpoint {
+            Some(checkpoint) if signed.size() == size => Some(History {
+                root: self.frontier.root(),
+                checkpoint: checkpoint.clone(),
+            }),
+            Some(_) if signed.size() < size => held.history(&self.origin, signed.size())?,
+            _ => None,
+        };
+        ours.map_or(Ok(()), |ours| ours.agrees(signed))
     }
 }
 
@@ -297,12 +351,18 @@ fn sections(item: Item) -> SectionSet {
     }
 }
 
+/// Views of more than the open section, and fields of it that this version does not know, have no place in a global node.
 fn only_open(body: &ChunkBody, from: u64) -> Result<(), ChunkFault> {
     for (index, item) in (from..).zip(body.items()) {
-        let sections = sections(item);
+        let Item::Disclosed(bytes) = item else { continue };
+        // What is not a view is refused by verification.
+        let Ok(view) = View::parse(bytes) else { continue };
+        let sections = view.sections();
         if !sections.is_subset(SectionSet::open()) {
             return Err(ChunkFault::NotDenominalised { index, sections });
         }
+        view.check_fields()
+            .map_err(|source| ChunkFault::ForeignField { index, source })?;
     }
     Ok(())
 }
