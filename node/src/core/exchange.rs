@@ -11,7 +11,7 @@
 //! Locks are held for the work on one log or one table, never across a wait for the disk or a peer, so that a slow or
 //! dead peer holds up nobody.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -20,17 +20,20 @@ use icomm_pki::{MemberId, MemberKey, NodeName, Role};
 use icomm_policy::SessionPolicy;
 use icomm_proto::log::{Hash, VerifiedCheckpoint};
 use icomm_proto::{Origin, SectionSet, v1};
+use prost::Message;
 
 use super::law::{Audience, Law};
 use super::replica::{Admission, ChunkFault, Held, HeldError, History, Replica};
 use super::routes::{Ask, LinkId, Routes};
-use super::session::{Action, Event, Peer, World};
+use super::session::{Action, Event, LOGS_MAX, PROTOCOL, Peer, World};
 use super::{delivery, receipt::Receipt};
 use crate::environment::Environment;
 use crate::store::{Batch, Boundary, NoteLog, Placement, Store, StoreError};
 
 /// Logs that a node holds at most.
 pub const ORIGINS_MAX: usize = 4096;
+/// Logs of one member that a node holds at most, so that no member takes the room of the others.
+pub const MEMBER_LOGS_MAX: usize = 16;
 
 /// Where events for sessions go. Never blocks: sessions bound what can be under way for them.
 pub trait Mailbox: Send + Sync {
@@ -205,7 +208,7 @@ impl Exchange {
                 self.ask(asks);
             }
             Action::Adopt(document) => self.adopt(id, peer, &document),
-            Action::Acknowledged(receipt) => self.acknowledged(peer, &receipt),
+            Action::Acknowledged(receipt) => self.acknowledged(id, peer, &receipt),
         }
     }
 
@@ -254,6 +257,15 @@ impl Exchange {
             machine.resume(self.store.head(origin)?);
         }
         let accepted = machine.accept(chunk, admission, &StoreHeld(&*self.store))?;
+        if accepted.chunks.is_empty()
+            && self.stored_cursor(origin, &peer.member) >= chunk_end
+            && let Some(Head { size, root, .. }) = self.head(origin)
+        {
+            // A replay: all of it is durable, and nothing is written for it.
+            let origin = origin.clone();
+            self.mailbox.post(link, Event::Stored { origin, size, root });
+            return Ok(());
+        }
         let head = accepted.chunks.iter().find_map(|chunk| match &chunk.placement {
             Placement::Extends { frontier, checkpoint } => Some(Head {
                 size: frontier.size(),
@@ -352,7 +364,7 @@ impl Exchange {
         let Some(key) = self.law.member_key(&origin.member) else {
             return Err(ChunkFault::UnknownMember(origin.member.clone()));
         };
-        if replicas.len() >= ORIGINS_MAX {
+        if !self.has_room(origin, &replicas) {
             return Err(ChunkFault::TooManyLogs);
         }
         let mut machine = Replica::new(origin.clone(), origin.line(&self.law.trust_domain()), key);
@@ -368,11 +380,20 @@ impl Exchange {
         Ok(replica)
     }
 
+    /// Whether a log is held or may be.
+    fn has_room(&self, origin: &Origin, replicas: &BTreeMap<Origin, Arc<HeldReplica>>) -> bool {
+        let heads = self.heads.read().unwrap_or_else(PoisonError::into_inner);
+        let held: BTreeSet<&Origin> = heads.keys().chain(replicas.keys()).collect();
+        let of_member = held.iter().filter(|held| held.member == origin.member);
+        held.contains(origin) || (held.len() < ORIGINS_MAX && of_member.count() < MEMBER_LOGS_MAX)
+    }
+
     fn offered(&self, link: LinkId, peer: &Peer, origin: Origin, checkpoint: Bytes) {
         if origin.member == self.local.member {
             return;
         }
-        if let Err(fault) = self.witness(&origin, checkpoint) {
+        let known = self.witness(&origin, checkpoint);
+        if let Err(fault) = known.and_then(|()| self.replica(&origin)) {
             return self.fault(link, peer, origin, &fault);
         }
         let from_originator = origin.member == peer.member;
@@ -406,11 +427,15 @@ impl Exchange {
         if self.local.role == Role::Global && origin.member != peer.member {
             return held;
         }
-        let cursor = self.store.state(&cursor_key(origin, &peer.member)).ok().flatten();
+        self.stored_cursor(origin, &peer.member).min(held)
+    }
+
+    /// Up to which index this peer has sent the log; 0 when that is not known.
+    fn stored_cursor(&self, origin: &Origin, via: &MemberId) -> u64 {
+        let cursor = self.store.state(&cursor_key(origin, via)).ok().flatten();
         cursor
             .and_then(|bytes| Some(u64::from_be_bytes(bytes.as_ref().try_into().ok()?)))
             .unwrap_or(0)
-            .min(held)
     }
 
     fn adopt(&self, link: LinkId, peer: &Peer, document: &v1::Document) {
@@ -440,7 +465,7 @@ impl Exchange {
         self.mailbox.changed();
     }
 
-    fn acknowledged(&self, peer: &Peer, message: &v1::Receipt) {
+    fn acknowledged(&self, link: LinkId, peer: &Peer, message: &v1::Receipt) {
         let Some(key) = self.law.member_key(&peer.member) else {
             return;
         };
@@ -448,22 +473,40 @@ impl Exchange {
             Ok(receipt) => receipt,
             Err(error) => {
                 metrics::counter!("icomm_refused_receipts_total", "peer" => peer.member.to_string()).increment(1);
-                return tracing::warn!(peer = %peer.member, %error, "receipt refused");
+                tracing::warn!(peer = %peer.member, %error, "receipt refused");
+                // Who does not sign for what it got gets no more.
+                let message = error.to_string();
+                let code = "invalid-receipt";
+                return self.mailbox.post(link, Event::Stop { code, message });
             }
         };
-        match self.store.boundary(&receipt.origin, receipt.size) {
-            Ok(Some(held)) if held.size() == receipt.size && held.frontier.root() != receipt.root => {
-                metrics::counter!("icomm_refused_receipts_total", "peer" => peer.member.to_string()).increment(1);
-                tracing::error!(peer = %peer.member, origin = %receipt.origin, size = receipt.size,
-                    "the peer acknowledged another log than the one held here");
-            }
-            Ok(_) => {
-                let key = format!("receipt/{}/{}", receipt.origin, peer.member);
-                let bytes = prost::Message::encode_to_vec(message);
-                self.store.submit(Batch::new().set(key, bytes), Box::new(|_| {}));
-            }
-            Err(error) => tracing::error!(%error, "a receipt could not be compared"),
+        if let Err(error) = self.keep_receipt(peer, &receipt, message) {
+            tracing::error!(%error, "a receipt could not be compared");
         }
+    }
+
+    /// Keeps the receipt for the most entries: what a peer once signed for, a later receipt for fewer does not undo. One
+    /// for what is not held here can't be compared, and is not kept.
+    fn keep_receipt(&self, peer: &Peer, receipt: &Receipt, message: &v1::Receipt) -> Result<(), StoreError> {
+        let Receipt { origin, size, root, .. } = receipt;
+        let Some(ours) = History::of(&*self.store, origin, *size)? else {
+            tracing::debug!(peer = %peer.member, %origin, size, "a receipt for more than is held here");
+            return Ok(());
+        };
+        if ours.root != *root {
+            metrics::counter!("icomm_refused_receipts_total", "peer" => peer.member.to_string()).increment(1);
+            tracing::error!(peer = %peer.member, %origin, size,
+                "the peer acknowledged another log than the one held here");
+            return Ok(());
+        }
+        let key = format!("receipt/{origin}/{}", peer.member);
+        let known = self.store.state(&key)?;
+        let known = known.and_then(|bytes| v1::Receipt::decode(bytes).ok());
+        if known.is_none_or(|known| known.size < *size) {
+            self.store
+                .submit(Batch::new().set(key, message.encode_to_vec()), Box::new(|_| {}));
+        }
+        Ok(())
     }
 }
 
@@ -495,9 +538,10 @@ pub struct LinkWorld<'a> {
 impl World for LinkWorld<'_> {
     fn hello(&self) -> v1::Hello {
         let local = &self.exchange.local;
-        let heads = self.servable().into_iter();
+        // The rest is offered log by log once the session is open.
+        let heads = self.servable().into_iter().take(LOGS_MAX);
         v1::Hello {
-            protocol: super::session::PROTOCOL,
+            protocol: PROTOCOL,
             member: local.member.to_string(),
             node: local.node.to_string(),
             bundle_version: self.exchange.law.bundle().version(),
@@ -566,6 +610,21 @@ impl Held for StoreHeld<'_> {
         }
         held.truncate(usize::try_from(to - from).unwrap_or(usize::MAX));
         Ok(held)
+    }
+
+    fn history(&self, origin: &Origin, size: u64) -> Result<Option<History>, HeldError> {
+        self.wait_for(origin, size)?;
+        Ok(History::of(self.0, origin, size)?)
+    }
+}
+
+impl StoreHeld<'_> {
+    /// Entries that were verified may still be on their way to the disk.
+    fn wait_for(&self, origin: &Origin, size: u64) -> Result<(), StoreError> {
+        if self.0.head(origin)?.is_none_or(|head| head.size() < size) {
+            self.0.append(Batch::new().set("barrier", Bytes::new()))?;
+        }
+        Ok(())
     }
 }
 
