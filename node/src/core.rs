@@ -22,6 +22,8 @@ pub mod delivery;
 pub mod disclosure;
 pub mod exchange;
 pub mod feed;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod law;
 pub mod own;
 pub mod receipt;

@@ -650,17 +650,5 @@ fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-    fn history(&self, origin: &Origin, size: u64) -> Result<Option<History>, HeldError> {
-        self.wait_for(origin, size)?;
-        Ok(History::of(self.0, origin, size)?)
-    }
-}
-
-impl StoreHeld<'_> {
-    /// Entries that were verified may still be on their way to the disk.
-    fn wait_for(&self, origin: &Origin, size: u64) -> Result<(), StoreError> {
-        if self.0.head(origin)?.is_none_or(|head| head.size() < size) {
-            self.0.append(Batch::new().set("barrier", Bytes::new()))?;
-        }
-        Ok(())
-    }
+#[cfg(test)]
+mod tests;

@@ -366,3 +366,6 @@ fn only_open(body: &ChunkBody, from: u64) -> Result<(), ChunkFault> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
