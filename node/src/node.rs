@@ -27,7 +27,7 @@ use crate::sessions::{Post, Sessions};
 use crate::store::Store;
 
 mod agreements;
-mod checks;
+pub(crate) mod checks;
 mod holdings;
 mod run;
 pub(crate) mod start;

@@ -11,7 +11,8 @@ mod local;
 /// Check keys, clock, trust bundle, store and every link, and say what to do
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Checks the settings and the identity files on its own, and asks the running node for the rest.
+Checks the settings and the identity's files on its own and asks the running node for the rest. Where no node runs, it
+verifies what a node verifies at its start: that keys, certificates, root and bundle belong together and count now.
 Exits with 3 when a check finds an error; warnings alone exit with 0.
 
 Example:
@@ -43,8 +44,24 @@ impl Doctor {
                     context.home.join(crate::config::FILE).display(),
                     "",
                 ));
-                checks.extend(local::checks(&config));
-                checks.extend(ask_node(context).await);
+                let files = local::files(&config);
+                let files_are_good = files.iter().all(|check| check.level == OK);
+                checks.extend(files);
+                match ask_node(context).await {
+                    Ok(found) => checks.extend(found),
+                    Err(failure) => {
+                        // What is wrong with a file is said already.
+                        if files_are_good {
+                            checks.extend(local::start(&config, context.now()));
+                        }
+                        checks.push(check(
+                            "node",
+                            WARNING,
+                            failure.what(),
+                            "`icomm run` starts it; links and store are checked then",
+                        ));
+                    }
+                }
             }
         }
         let failed = checks.iter().any(|check| check.level == ERROR);
@@ -54,21 +71,13 @@ impl Doctor {
     }
 }
 
-/// What the running node finds; that it does not run is a finding as well.
-async fn ask_node(context: &Context) -> Vec<v1::Check> {
-    let client = match context.client().await {
-        Ok(client) => client,
-        Err(failure) => {
-            return vec![check(
-                "node",
-                WARNING,
-                failure.what(),
-                "`icomm run` starts it; links and store are checked then",
-            )];
-        }
-    };
-    let mut client = client;
-    match client.doctor(v1::DoctorRequest {}).await {
+/// What the running node finds.
+///
+/// # Errors
+/// It does not run.
+async fn ask_node(context: &Context) -> Result<Vec<v1::Check>, Failure> {
+    let mut client = context.client().await?;
+    Ok(match client.doctor(v1::DoctorRequest {}).await {
         Ok(reply) => reply.into_inner().checks,
         Err(status) => vec![check(
             "node",
@@ -76,7 +85,7 @@ async fn ask_node(context: &Context) -> Vec<v1::Check> {
             Failure::from(status).what(),
             "read the node's log",
         )],
-    }
+    })
 }
 
 fn check(name: &str, level: &str, finding: impl ToString, advice: &str) -> v1::Check {

@@ -143,7 +143,7 @@ impl Node {
 
     fn certificates(&self, now: OffsetDateTime) -> Vec<Check> {
         let expiries = self.0.credentials.expiries();
-        let advice = "ask the authority to issue anew: `icomm init --renew` makes the request";
+        let advice = "send `identity/request.pem` to the authority again, and `icomm pki install` its answer";
         expiries
             .iter()
             .map(|expiry| expiring(&expiry.what.to_string(), expiry.at, now, advice))
@@ -217,7 +217,8 @@ fn check(name: &str, level: Level, finding: &str, advice: &str) -> Check {
     }
 }
 
-fn expiring(name: &str, at: OffsetDateTime, now: OffsetDateTime, advice: &str) -> Check {
+/// How long something counts yet.
+pub(crate) fn expiring(name: &str, at: OffsetDateTime, now: OffsetDateTime, advice: &str) -> Check {
     if at <= now {
         return check(name, Level::Error, &format!("expired on {}", day(at)), advice);
     }

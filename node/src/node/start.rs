@@ -137,14 +137,7 @@ pub(super) fn store(config: &Config) -> Result<Arc<dyn Store>, StartError> {
 
 /// The stored bundle if it counts, else the one in the folder; never an older version than was adopted once.
 pub(super) fn bundle(config: &Config, store: &dyn Store, now: OffsetDateTime) -> Result<VerifiedBundle, StartError> {
-    let identity = &config.identity;
-    let root =
-        CertificateDer::from_pem_slice(read("the pinned root", &identity.root)?.as_bytes()).map_err(|source| {
-            StartError::Root {
-                path: identity.root.clone(),
-                source,
-            }
-        })?;
+    let root = pinned_root(config)?;
     let stored = store.state(BUNDLE_KEY)?;
     let adopted = stored
         .as_deref()
@@ -153,25 +146,43 @@ pub(super) fn bundle(config: &Config, store: &dyn Store, now: OffsetDateTime) ->
         Some(Ok(bundle)) => bundle.version(),
         _ => 0,
     };
-    let in_folder = std::fs::read(&identity.bundle).map_err(|source| StartError::Unreadable {
-        what: "the trust bundle",
-        path: identity.bundle.clone(),
-        source,
-    });
-    let in_folder = in_folder.map(|bytes| VerifiedBundle::verify(&bytes, &root, now, least));
-    match (adopted, in_folder) {
-        (Some(Ok(adopted)), Ok(Ok(newer))) if newer.version() > adopted.version() => Ok(newer),
+    match (adopted, bundle_in_folder(config, &root, now, least)) {
+        (Some(Ok(adopted)), Ok(newer)) if newer.version() > adopted.version() => Ok(newer),
         (Some(Ok(adopted)), _) => Ok(adopted),
-        (_, Ok(Ok(bundle))) => Ok(bundle),
-        (_, Ok(Err(source))) => Err(StartError::Bundle {
-            path: identity.bundle.clone(),
-            source,
-        }),
-        (_, Err(error)) => Err(error),
+        (_, in_folder) => in_folder,
     }
 }
 
-pub(super) fn overlays(config: &Config) -> Result<Vec<Overlay>, StartError> {
+/// The certificate that everything is verified against.
+pub(crate) fn pinned_root(config: &Config) -> Result<CertificateDer<'static>, StartError> {
+    let path = &config.identity.root;
+    let text = read("the pinned root", path)?;
+    CertificateDer::from_pem_slice(text.as_bytes()).map_err(|source| StartError::Root {
+        path: path.clone(),
+        source,
+    })
+}
+
+/// The bundle that the authority's answer put in the folder, of version `least` or newer.
+pub(crate) fn bundle_in_folder(
+    config: &Config,
+    root: &CertificateDer<'_>,
+    now: OffsetDateTime,
+    least: u64,
+) -> Result<VerifiedBundle, StartError> {
+    let path = &config.identity.bundle;
+    let bytes = std::fs::read(path).map_err(|source| StartError::Unreadable {
+        what: "the trust bundle",
+        path: path.clone(),
+        source,
+    })?;
+    VerifiedBundle::verify(&bytes, root, now, least).map_err(|source| StartError::Bundle {
+        path: path.clone(),
+        source,
+    })
+}
+
+pub(crate) fn overlays(config: &Config) -> Result<Vec<Overlay>, StartError> {
     let mut files = files_of(&config.policy.overlays, "cedar")?;
     files.sort();
     files
@@ -219,7 +230,7 @@ pub(super) fn own_origin(config: &Config, member: &MemberId) -> Result<Origin, S
     Ok(Origin::new(member.clone(), log))
 }
 
-pub(super) fn links(config: &Config) -> Result<link::Config, StartError> {
+pub(crate) fn links(config: &Config) -> Result<link::Config, StartError> {
     let links = &config.links;
     let mut listen = Vec::new();
     for address in &links.tls {
