@@ -2,7 +2,7 @@
 
 use crate::{
     cli::output::{count, table},
-    network::{NodePicture, Picture, Replica},
+    network::{Picture, Replica},
 };
 
 /// With more lines than this a live table would not fit a terminal: it shows a line a node then.

@@ -29,7 +29,12 @@ pub fn run(seed: u64) -> Result<World, String> {
         world.issue(ke, 11);
         issued += 11;
         world.run(30 + (seed * 37 + round * 53) % 400);
-        let victim = &all[usize::try_from((seed + round) % 4).unwrap_or(0)];
+        let victim = match (seed + round) % 4 {
+            0 => ke,
+            1 => hub,
+            2 => ug,
+            _ => wco,
+        };
         world.crash(victim);
         world.run((seed + round * 29) % 700);
         world.start(victim);

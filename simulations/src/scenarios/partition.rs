@@ -30,7 +30,12 @@ pub fn run(seed: u64) -> Result<World, String> {
         }
         issued += 7;
         world.run(40 + (seed * 31 + round * 17) % 200);
-        let (a, b) = pairs[usize::try_from((seed + round) % 3).unwrap_or(0)];
+        let [first, second, third] = pairs;
+        let (a, b) = match (seed + round) % 3 {
+            0 => first,
+            1 => second,
+            _ => third,
+        };
         world.cut_between(a, b);
     }
     world.run(120_000);

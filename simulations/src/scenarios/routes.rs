@@ -33,7 +33,7 @@ pub fn run(seed: u64) -> Result<World, String> {
     world.dial(&ug, &hub);
     world.dial(&hub, &wco);
     world.issue(&ke, 100);
-    if seed % 2 == 0 {
+    if seed.is_multiple_of(2) {
         // The hub's narrower views are there before the originator's.
         world.run(20_000);
     }

@@ -78,19 +78,23 @@ pub(super) async fn call_with(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_callers_are_closed_in_time() {
-    let mut limits = Limits::default();
-    limits.handshake_ms_max = 1_000;
-    limits.opening_ms_max = 1_500;
-    limits.member_connections_max = 100;
+    let limits = Limits {
+        handshake_ms_max: 1_000,
+        opening_ms_max: 1_500,
+        member_connections_max: 100,
+        ..Limits::default()
+    };
     slow_callers(limits, 20, Duration::from_secs(8)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "opens 2,000 connections and takes ten seconds"]
 async fn five_hundred_slow_callers_of_each_kind_are_closed_within_ten_seconds() {
-    let mut limits = Limits::default();
-    limits.member_connections_max = 2_000;
-    limits.caller_handshakes_max = 1_000;
+    let limits = Limits {
+        member_connections_max: 2_000,
+        caller_handshakes_max: 1_000,
+        ..Limits::default()
+    };
     slow_callers(limits, 500, Duration::from_secs(10)).await;
 }
 
