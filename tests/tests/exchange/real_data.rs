@@ -8,7 +8,7 @@ use std::{
 };
 
 use icomm_node::network::{
-    Basis, Counts, Imported, Network, Plan, Tally,
+    Basis, Counts, Imported, Member, Network, Plan, Reach, Tally,
     terms::{self, Exchange},
 };
 use icomm_policy::agreement::{Categories, HandlingCode};
@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::{
     bench::{id, import, mapping, national, office, plan, root, running, settled, shared_data, since, told},
-    leak::{Canary, found_below, found_in},
+    leak::Canaries,
 };
 
 const CASES: &str = "unodc_ids_2011_2014_crossborder.csv";
@@ -85,7 +85,10 @@ const PLANTED: [(&str, &str); 5] = [
 fn the_plan() -> Plan {
     let mut members: Vec<_> = CAST
         .iter()
-        .map(|(_, member, office)| national(member, office.as_slice()))
+        .map(|(_, member, office)| Member {
+            reach: reach(member),
+            ..national(member, office.as_slice())
+        })
         .collect();
     members.extend(OFFICES.map(office));
     members.push(root());
@@ -115,6 +118,16 @@ fn the_plan() -> Plan {
         agreements.push(terms::upstream(&id(member), &id("WCO"), since()).unwrap());
     }
     plan(members, agreements)
+}
+
+/// Every carrier is in the network: most are reached by TLS, one by QUIC, one by Noise, and one dials out only.
+fn reach(member: &str) -> Reach {
+    match member {
+        "PK" => Reach::Quic,
+        "RU" => Reach::Noise,
+        "NG" => Reach::Nowhere,
+        _ => Reach::Tls,
+    }
 }
 
 fn members_of(office: &str) -> Vec<&'static str> {
@@ -200,6 +213,7 @@ async fn eight_countries_three_offices_and_the_root_exchange_real_seizures() {
     settled(&network).await;
 
     everybody_holds_what_the_agreements_give(&network, &tally, &all).await;
+    every_carrier_carried(&network).await;
     nothing_is_issued_twice(&network, &cases, &all).await;
     planted_words_stay_where_they_may_be(&network).await;
 }
@@ -374,6 +388,22 @@ async fn everybody_holds_what_the_agreements_give(network: &Network, real: &Tall
     );
 }
 
+async fn every_carrier_carried(network: &Network) {
+    let mut carriers = BTreeSet::new();
+    for node in network.nodes() {
+        let links = node.status().await.unwrap().links;
+        carriers.extend(
+            links
+                .into_iter()
+                .filter(|link| link.state == "connected")
+                .map(|link| link.carrier),
+        );
+    }
+    for carrier in ["tls", "quic", "noise-yamux"] {
+        assert!(carriers.contains(carrier), "{carriers:?}");
+    }
+}
+
 /// The same file again, and every log as long as before; each record under one id.
 async fn nothing_is_issued_twice(network: &Network, cases: &Path, all: &Tally) {
     let mut again = Tally::default();
@@ -388,43 +418,55 @@ async fn nothing_is_issued_twice(network: &Network, cases: &Path, all: &Tally) {
 }
 
 async fn planted_words_stay_where_they_may_be(network: &Network) {
-    let nominal: Vec<Canary> = NOMINAL.iter().map(|(_, word)| Canary::new(word)).collect();
-    let narrative: Vec<Canary> = NARRATIVE.iter().map(|(_, word)| Canary::new(word)).collect();
+    let nominal = Canaries::new(NOMINAL.map(|(_, word)| word));
+    let narrative = Canaries::new(NARRATIVE.map(|(_, word)| word));
+    let words = |found: BTreeSet<(&str, &str)>| {
+        found
+            .into_iter()
+            .map(|(word, _)| word.to_owned())
+            .collect::<BTreeSet<_>>()
+    };
 
     // The search finds them where they are meant to be, so that finding nothing elsewhere means something.
     let spain = answers(network, "ES").await;
-    for canary in nominal.iter().chain(&narrative) {
-        assert!(canary.found_in(&spain).is_some(), "`{}` at its owner", canary.word);
-    }
+    assert_eq!(words(nominal.found_in(&spain)).len(), NOMINAL.len(), "at their owner");
+    assert_eq!(
+        words(narrative.found_in(&spain)).len(),
+        NARRATIVE.len(),
+        "at their owner"
+    );
     let portugal = answers(network, "PT").await;
-    for canary in &nominal {
+    assert_eq!(
+        words(nominal.found_in(&portugal)).len(),
+        NOMINAL.len(),
+        "at the partner who may have them"
+    );
+    for (holder, canaries) in [("ES", &narrative), ("PT", &nominal)] {
+        let store = network.node(&id(holder)).unwrap().home().join("store");
         assert!(
-            canary.found_in(&portugal).is_some(),
-            "`{}` at the partner who may have it",
-            canary.word
+            !canaries.found_below(&store).is_empty(),
+            "the store of {holder} is searched rightly"
         );
     }
-    let store = network.node(&id("ES")).unwrap().home().join("store");
-    assert!(
-        !found_below(&store, &nominal[..1]).is_empty(),
-        "the owner's store is searched rightly"
-    );
 
-    let mut found = found_in("PT's answers", &portugal, &narrative);
-    found.extend(found_below(network.node(&id("PT")).unwrap().home(), &narrative));
+    assert_eq!(
+        narrative.found_in(&portugal),
+        BTreeSet::new(),
+        "no agreement gives the narrative to anybody"
+    );
+    let everywhere = Canaries::new(NOMINAL.into_iter().chain(NARRATIVE).map(|(_, word)| word));
+    let mut found = narrative.found_below(network.node(&id("PT")).unwrap().home());
     for node in network.nodes() {
         let holder = node.member().id.as_str();
         if holder == "ES" || holder == "PT" {
             continue;
         }
-        for canaries in [&nominal, &narrative] {
-            found.extend(found_in(
-                &format!("{holder}'s answers"),
-                &answers(network, holder).await,
-                canaries,
-            ));
-            found.extend(found_below(node.home(), canaries));
-        }
+        assert_eq!(
+            everywhere.found_in(&answers(network, holder).await),
+            BTreeSet::new(),
+            "{holder} answers"
+        );
+        found.extend(everywhere.found_below(node.home()));
     }
     assert_eq!(found, [] as [String; 0]);
 }
