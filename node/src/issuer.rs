@@ -17,12 +17,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::core::exchange::Exchange;
 use crate::core::own::{AppendError, OwnLog, Sealed};
-use crate::store::{Batch, IntakeKey, Place, Store, StoreError};
+use crate::store::{BATCH_BYTES_MAX, Batch, Boundary, IntakeKey, Place, Placement, Store, StoreError};
 
 /// Requests that may wait.
 const QUEUE_MAX: usize = 256;
 /// Records gathered into one commit at most.
 const COMMIT_RECORDS_MAX: usize = 4096;
+/// Bytes of views in one commit at most: with keys and checkpoints it stays below what a batch may hold.
+const COMMIT_BYTES_MAX: usize = BATCH_BYTES_MAX / 8 * 7;
 
 /// Where a record went.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +41,12 @@ pub enum IssueError {
     /// The store refused.
     #[error("nothing was issued: {0}")]
     Store(#[from] StoreError),
+    /// More than can become durable together. The caller's fault.
+    #[error("nothing was issued: {bytes} bytes of records are more than {COMMIT_BYTES_MAX}; submit fewer at a time")]
+    TooMuch {
+        /// What the records add up to.
+        bytes: usize,
+    },
     /// The commit could not be formed.
     #[error("nothing was issued: {0}")]
     Append(Arc<AppendError>),
@@ -49,6 +57,7 @@ pub enum IssueError {
 
 struct Request {
     records: Vec<Sealed>,
+    bytes: usize,
     reply: oneshot::Sender<Result<Vec<Placed>, IssueError>>,
 }
 
@@ -77,13 +86,20 @@ impl Issuer {
             exchange,
         };
         thread::spawn(move || {
-            while let Some(first) = requests.blocking_recv() {
+            // What would have made the commit before too large.
+            let mut waiting = None;
+            while let Some(first) = waiting.take().or_else(|| requests.blocking_recv()) {
+                let (mut records, mut bytes) = (first.records.len(), first.bytes);
                 let mut gathered = vec![first];
-                let mut records = gathered.iter().map(|request| request.records.len()).sum::<usize>();
                 while records < COMMIT_RECORDS_MAX
                     && let Ok(next) = requests.try_recv()
                 {
                     records += next.records.len();
+                    bytes += next.bytes;
+                    if bytes > COMMIT_BYTES_MAX {
+                        waiting = Some(next);
+                        break;
+                    }
                     gathered.push(next);
                 }
                 writer.commit(gathered);
@@ -99,9 +115,13 @@ impl Issuer {
 
     /// Issues records in order. They are durable when this returns.
     pub async fn issue(&self, records: Vec<Sealed>) -> Result<Vec<Placed>, IssueError> {
+        let bytes = records.iter().map(|record| record.view.bytes().len()).sum();
+        if bytes > COMMIT_BYTES_MAX {
+            return Err(IssueError::TooMuch { bytes });
+        }
         let (reply, answer) = oneshot::channel();
         self.queue
-            .send(Request { records, reply })
+            .send(Request { records, bytes, reply })
             .await
             .map_err(|_| IssueError::Stopped)?;
         answer.await.unwrap_or(Err(IssueError::Stopped))
@@ -176,22 +196,29 @@ impl Writer {
     /// Usually one chunk; more where the records are large. They share a batch, so all are durable or none is.
     fn append(&mut self, mut fresh: &[Sealed]) -> Result<(), IssueError> {
         let mut batch = Batch::new();
+        let mut end = None;
         while !fresh.is_empty() {
             let (commit, rest) = fresh.split_at(OwnLog::fits(fresh).max(1));
             let chunk = self
                 .log
                 .append(commit, &self.key)
                 .map_err(|error| IssueError::Append(Arc::new(error)))?;
+            if let Placement::Extends { frontier, checkpoint } = &chunk.placement {
+                end = Some(Boundary {
+                    frontier: frontier.clone(),
+                    checkpoint: checkpoint.clone(),
+                });
+            }
             batch = batch.chunk(chunk);
             fresh = rest;
         }
-        if batch.is_empty() {
-            return Ok(());
-        }
+        let Some(end) = end else { return Ok(()) };
         self.store.append(batch)?;
-        if let Some(boundary) = self.store.head(self.log.origin())? {
-            self.exchange.grew(self.log.origin(), &boundary);
-        }
+        // INVARIANT: nothing fails from here on. The records are durable, and a caller told otherwise issues them again.
+        self.exchange.grew(self.log.origin(), &end);
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,6 +71,7 @@ impl From<AdoptError> for Status {
 fn of_issue(error: &IssueError) -> Code {
     match error {
         IssueError::Store(store) => of_store(store),
+        IssueError::TooMuch { .. } => Code::ResourceExhausted,
         IssueError::Append(_) => Code::Internal,
         IssueError::Stopped => Code::Unavailable,
     }

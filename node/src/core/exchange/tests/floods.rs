@@ -106,7 +106,7 @@ fn receipts_for_logs_not_held_and_older_ones_replace_nothing() {
         panic!("{} receipts", kept.len())
     };
     assert_eq!(name, "receipt/KE/main/UG");
-    let kept: v1::Receipt = prost::Message::decode(bytes.clone()).unwrap();
+    let kept: v1::Receipt = Message::decode(bytes.clone()).unwrap();
     assert_eq!(kept.size, 3, "what the peer once signed it can't take back");
 }
 

@@ -1,0 +1,324 @@
+//! Many callers, equal keys, failing disks: each record is issued once or not at all, and its caller knows which.
+
+use std::sync::{Condvar, Mutex};
+
+use bytes::Bytes;
+use icomm_proto::log::{Hash, Item, VerifiedCheckpoint};
+use icomm_proto::{RecordId, View};
+
+use super::*;
+use crate::core::fixture::{Network, domain, key, record};
+use crate::store::{Done, Health, MemoryStore, NoteLog, ReadLimit, Stretch};
+
+/// A store that can be told to wait or to fail.
+#[derive(Default)]
+struct Unsteady {
+    kept: MemoryStore,
+    mood: Mutex<Mood>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Mood {
+    held_up: bool,
+    appends_fail: bool,
+    reads_fail: bool,
+    waiting: usize,
+}
+
+impl Unsteady {
+    fn set(&self, change: impl FnOnce(&mut Mood)) {
+        change(&mut self.mood.lock().unwrap());
+        self.changed.notify_all();
+    }
+
+    /// Waits until an append is held up.
+    fn somebody_waits(&self) {
+        let mood = self.mood.lock().unwrap();
+        drop(self.changed.wait_while(mood, |mood| mood.waiting == 0).unwrap());
+    }
+}
+
+impl Store for Unsteady {
+    fn submit(&self, batch: Batch, done: Done) {
+        let mut mood = self.mood.lock().unwrap();
+        mood.waiting += 1;
+        self.changed.notify_all();
+        let mut mood = self.changed.wait_while(mood, |mood| mood.held_up).unwrap();
+        mood.waiting -= 1;
+        if mood.appends_fail {
+            done(Err(StoreError::Full));
+        } else {
+            self.kept.submit(batch, done);
+        }
+    }
+    fn boundary(&self, origin: &Origin, size: u64) -> Result<Option<Boundary>, StoreError> {
+        if self.mood.lock().unwrap().reads_fail {
+            return Err(StoreError::Closed);
+        }
+        self.kept.boundary(origin, size)
+    }
+    fn origins(&self) -> Vec<Origin> {
+        self.kept.origins()
+    }
+    fn read(&self, origin: &Origin, from: u64, limit: ReadLimit) -> Result<Option<Stretch>, StoreError> {
+        self.kept.read(origin, from, limit)
+    }
+    fn entry(&self, origin: &Origin, index: u64) -> Result<Option<Item>, StoreError> {
+        self.kept.entry(origin, index)
+    }
+    fn leaf_hashes(
+        &self,
+        origin: &Origin,
+        range: std::ops::Range<u64>,
+        each: &mut dyn FnMut(Hash),
+    ) -> Result<(), StoreError> {
+        self.kept.leaf_hashes(origin, range, each)
+    }
+    fn find(&self, id: &RecordId) -> Result<Vec<Place>, StoreError> {
+        self.kept.find(id)
+    }
+    fn issued(&self, key: &IntakeKey) -> Result<Option<Place>, StoreError> {
+        self.kept.issued(key)
+    }
+    fn state(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
+        self.kept.state(key)
+    }
+    fn scan_state(&self, prefix: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
+        self.kept.scan_state(prefix)
+    }
+    fn notes_len(&self, log: &NoteLog) -> Result<u64, StoreError> {
+        self.kept.notes_len(log)
+    }
+    fn notes(&self, log: &NoteLog, from: u64, max: usize) -> Result<Vec<(u64, Bytes)>, StoreError> {
+        self.kept.notes(log, from, max)
+    }
+    fn health(&self) -> Health {
+        self.kept.health()
+    }
+}
+
+fn start(network: &Network, store: &Arc<Unsteady>) -> Issuer {
+    let node = network.node_over("KE", store.clone());
+    let origin = origin();
+    let log = OwnLog::new(origin.clone(), origin.line(&domain()));
+    Issuer::start(log, key("KE"), store.clone(), node.exchange.clone()).unwrap()
+}
+
+fn origin() -> Origin {
+    "KE/main".parse().unwrap()
+}
+
+fn sealed(serial: u64, key: Option<u8>) -> Sealed {
+    Sealed {
+        view: record("KE", serial, "Planted Name"),
+        key: key.map(|key| IntakeKey::from([key; 16])),
+    }
+}
+
+fn index(placed: &Placed) -> u64 {
+    let (Placed::Issued(place) | Placed::Duplicate(place)) = placed;
+    place.index
+}
+
+/// Every entry up to the head, checked against every checkpoint on the way; and how many checkpoints there are.
+fn entries(store: &Unsteady) -> (Vec<View>, usize) {
+    let (mut views, mut commits) = (Vec::new(), 0);
+    let mut frontier = icomm_proto::log::Frontier::new();
+    let limit = ReadLimit {
+        entries_max: 1,
+        bytes_max: 1,
+    };
+    while let Some(stretch) = store.read(&origin(), views.len() as u64, limit).unwrap() {
+        for item in stretch.items {
+            let Item::Disclosed(bytes) = item else {
+                panic!("withheld")
+            };
+            let view = View::parse(bytes).unwrap().verify().unwrap().into_view();
+            frontier.push(view.leaf_hash());
+            views.push(view);
+        }
+        let line = origin().line(&domain());
+        let signed = VerifiedCheckpoint::verify(stretch.end.checkpoint, &line, &key("KE").public()).unwrap();
+        assert_eq!((signed.size(), signed.root()), (frontier.size(), &frontier.root()));
+        commits += 1;
+    }
+    (views, commits)
+}
+
+#[tokio::test]
+async fn callers_that_come_together_share_a_commit() {
+    let (network, store) = (Network::new(), Arc::new(Unsteady::default()));
+    let issuer = start(&network, &store);
+    store.set(|mood| mood.held_up = true);
+    let issue = |serial| {
+        let issuer = issuer.clone();
+        tokio::spawn(async move { issuer.issue(vec![sealed(serial, None), sealed(serial + 1, None)]).await })
+    };
+    let mut callers = vec![issue(0)];
+    let waits = store.clone();
+    tokio::task::spawn_blocking(move || waits.somebody_waits())
+        .await
+        .unwrap();
+    callers.extend((1..100).map(|caller| issue(2 * caller)));
+    // On this one thread every caller has queued its request once it has been polled.
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+    store.set(|mood| mood.held_up = false);
+    let mut places = Vec::new();
+    for caller in callers {
+        let placed = caller.await.unwrap().unwrap();
+        assert_eq!(index(&placed[1]), index(&placed[0]) + 1, "a request stays together");
+        places.extend(placed.iter().map(index));
+    }
+    places.sort_unstable();
+    assert_eq!(places, (0..200).collect::<Vec<_>>());
+    let (views, commits) = entries(&store);
+    assert_eq!(
+        (views.len(), commits),
+        (200, 2),
+        "one commit for the first, one for all that waited"
+    );
+}
+
+#[tokio::test]
+async fn equal_keys_are_issued_once_in_a_request_across_requests_and_across_a_restart() {
+    let (network, store) = (Network::new(), Arc::new(Unsteady::default()));
+    let issuer = start(&network, &store);
+    let records = vec![
+        sealed(0, Some(1)),
+        sealed(1, Some(2)),
+        sealed(2, Some(1)),
+        sealed(3, None),
+    ];
+    let placed = issuer.issue(records).await.unwrap();
+    assert!(matches!(
+        &placed[..],
+        [
+            Placed::Issued(_),
+            Placed::Issued(_),
+            Placed::Duplicate(_),
+            Placed::Issued(_)
+        ]
+    ));
+    assert_eq!(placed.iter().map(index).collect::<Vec<_>>(), [0, 1, 0, 2]);
+    // Ten callers at once, the same two keys, one of them new.
+    let callers = (0..10).map(|caller| {
+        let issuer = issuer.clone();
+        let records = vec![sealed(10 + 2 * caller, Some(2)), sealed(11 + 2 * caller, Some(3))];
+        tokio::spawn(async move { issuer.issue(records).await.unwrap() })
+    });
+    let mut new = 0;
+    for caller in callers.collect::<Vec<_>>() {
+        let placed = caller.await.unwrap();
+        assert_eq!(placed.iter().map(index).collect::<Vec<_>>(), [1, 3]);
+        assert!(matches!(placed[0], Placed::Duplicate(_)));
+        new += usize::from(matches!(placed[1], Placed::Issued(_)));
+    }
+    assert_eq!(new, 1);
+    let again = start(&network, &store);
+    let placed = again
+        .issue(vec![sealed(50, Some(3)), sealed(51, Some(4))])
+        .await
+        .unwrap();
+    assert!(matches!(&placed[..], [Placed::Duplicate(_), Placed::Issued(_)]));
+    assert_eq!(placed.iter().map(index).collect::<Vec<_>>(), [3, 4]);
+    assert_eq!(entries(&store).0.len(), 5);
+}
+
+#[tokio::test]
+async fn a_store_that_fails_issues_nothing_and_the_next_append_works() {
+    let (network, store) = (Network::new(), Arc::new(Unsteady::default()));
+    let issuer = start(&network, &store);
+    issuer.issue(vec![sealed(0, Some(1))]).await.unwrap();
+    store.set(|mood| mood.appends_fail = true);
+    let failed = issuer
+        .issue(vec![sealed(1, Some(2)), sealed(2, Some(1))])
+        .await
+        .unwrap_err();
+    assert!(matches!(failed, IssueError::Store(StoreError::Full)));
+    assert!(failed.to_string().starts_with("nothing was issued: "), "{failed}");
+    assert_eq!(entries(&store).0.len(), 1);
+    // Neither can it be read how far the log goes: still nothing is issued beyond a hole.
+    store.set(|mood| mood.reads_fail = true);
+    assert!(issuer.issue(vec![sealed(3, None)]).await.is_err());
+    store.set(|mood| *mood = Mood::default());
+    let mut placed = issuer.issue(vec![sealed(4, Some(2))]).await;
+    if placed.is_err() {
+        placed = issuer.issue(vec![sealed(4, Some(2))]).await;
+    }
+    assert_eq!(placed.unwrap().iter().map(index).collect::<Vec<_>>(), [1]);
+    assert_eq!(entries(&store).0.len(), 2);
+}
+
+#[tokio::test]
+async fn what_is_durable_is_said_to_be_issued_whatever_fails_then() {
+    let (network, store) = (Network::new(), Arc::new(Unsteady::default()));
+    let issuer = start(&network, &store);
+    store.set(|mood| mood.reads_fail = true);
+    let placed = issuer.issue(vec![sealed(0, None)]).await;
+    assert_eq!(entries_len(&store), 1);
+    assert!(placed.is_ok(), "its caller would issue it again: {placed:?}");
+}
+
+fn entries_len(store: &Unsteady) -> u64 {
+    store.kept.head(&origin()).unwrap().map_or(0, |head| head.size())
+}
+
+/// A record of about 900 KiB: nine of them are more than a chunk.
+fn large(serial: u64) -> Sealed {
+    Sealed {
+        view: record("KE", serial, &"x".repeat(900 << 10)),
+        key: None,
+    }
+}
+
+#[tokio::test]
+async fn records_that_are_more_than_a_chunk_become_several_and_stay_together() {
+    let (network, store) = (Network::new(), Arc::new(Unsteady::default()));
+    let issuer = start(&network, &store);
+    let records: Vec<Sealed> = (0..12).map(large).collect();
+    let views: Vec<View> = records.iter().map(|record| record.view.clone()).collect();
+    let before = store.health().batches;
+    let placed = issuer.issue(records).await.unwrap();
+    assert_eq!(
+        placed.iter().map(index).collect::<Vec<_>>(),
+        (0..12).collect::<Vec<_>>()
+    );
+    assert_eq!(entries(&store), (views, 2));
+    assert_eq!(store.health().batches, before + 1, "all durable or none");
+}
+
+#[tokio::test]
+async fn a_request_too_large_to_be_atomic_fails_alone() {
+    let (network, store) = (Network::new(), Arc::new(Unsteady::default()));
+    let issuer = start(&network, &store);
+    store.set(|mood| mood.held_up = true);
+    let issue = |records: Vec<Sealed>| {
+        let issuer = issuer.clone();
+        tokio::spawn(async move { issuer.issue(records).await })
+    };
+    let first = issue(vec![sealed(0, None)]);
+    let waits = store.clone();
+    tokio::task::spawn_blocking(move || waits.somebody_waits())
+        .await
+        .unwrap();
+    let one = large(1);
+    let greedy = issue(vec![one.clone(); 75]);
+    let modest = [
+        issue(vec![sealed(2, None)]),
+        issue(vec![one.clone(); 40]),
+        issue(vec![one; 40]),
+    ];
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+    store.set(|mood| mood.held_up = false);
+    first.await.unwrap().unwrap();
+    assert!(matches!(greedy.await.unwrap(), Err(IssueError::TooMuch { .. })));
+    for caller in modest {
+        caller.await.unwrap().unwrap();
+    }
+    assert_eq!(entries_len(&store), 1 + 1 + 80);
+}
