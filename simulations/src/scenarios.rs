@@ -2,6 +2,7 @@
 
 pub mod catch_up;
 pub mod crash;
+pub mod hostile;
 pub mod lapse;
 pub mod partition;
 pub mod routes;
@@ -37,6 +38,10 @@ pub const ALL: &[Scenario] = &[
     Scenario {
         name: "lapse",
         run: lapse::run,
+    },
+    Scenario {
+        name: "hostile",
+        run: hostile::run,
     },
 ];
 

@@ -74,7 +74,11 @@ pub struct World {
     trace: Sha256,
     frames: u64,
     closed: Vec<(MemberId, String)>,
+    corrupt: BTreeMap<MemberId, Corruption>,
 }
+
+/// What a hostile node puts on the wire in place of a frame that an honest one would send.
+type Corruption = Box<dyn FnMut(v1::Frame) -> Vec<v1::Frame>>;
 
 impl World {
     /// Starts a node for every member; nobody is linked yet.
@@ -92,6 +96,7 @@ impl World {
             trace: Sha256::new(),
             frames: 0,
             closed: Vec::new(),
+            corrupt: BTreeMap::new(),
         };
         for id in ids {
             world.nodes.insert(
@@ -171,6 +176,11 @@ impl World {
             own,
             sessions: BTreeMap::new(),
         });
+    }
+
+    /// From now on `instead` decides what goes out in place of each frame that the member's node sends.
+    pub fn corrupt(&mut self, member: &MemberId, instead: impl FnMut(v1::Frame) -> Vec<v1::Frame> + 'static) {
+        self.corrupt.insert(member.clone(), Box::new(instead));
     }
 
     /// Kills a node: whatever is not in its store is gone.
@@ -406,7 +416,13 @@ impl World {
             }
         }
         for frame in frames {
-            self.send(wire, end, frame);
+            let instead = match self.corrupt.get_mut(member) {
+                Some(instead) => instead(frame),
+                None => vec![frame],
+            };
+            for frame in instead {
+                self.send(wire, end, frame);
+            }
         }
         if let Some(code) = over {
             self.closed.push((member.clone(), code));
