@@ -81,9 +81,16 @@ pub fn start_metrics() -> Result<PrometheusHandle, ObserveError> {
     Ok(handle)
 }
 
+/// The one recorder that all tests of this process share.
+#[cfg(test)]
+pub(crate) fn metrics_of_tests() -> &'static PrometheusHandle {
+    static HANDLE: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
+    HANDLE.get_or_init(|| start_metrics().unwrap())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{ObserveError, start_log, start_metrics};
+    use super::{ObserveError, metrics_of_tests, start_log, start_metrics};
     use crate::config::Log;
 
     #[test]
@@ -102,7 +109,7 @@ mod tests {
 
     #[test]
     fn metrics_start_once_and_render_for_prometheus() {
-        let handle = start_metrics().unwrap();
+        let handle = metrics_of_tests();
         metrics::histogram!("icomm_test_seconds").record(0.003);
         let text = handle.render();
         assert!(

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicI64, Ordering},
     },
     time::Duration,
@@ -11,11 +11,11 @@ use std::{
 use futures::{StreamExt, future::BoxFuture};
 use icomm_pki::{MemberId, NodeCredentials, PeerIdentity, VerifiedBundle};
 use icomm_proto::v1::{Frame, Head, Hello, frame::Body};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::environment::{Clock, Environment};
 use crate::link::{Address, BindError, Carrier, Config, FrameStream, LinkLost, Links, Peer, SessionHandler};
+use crate::observe::metrics_of_tests;
 
 /// Generous: these tests share two cores with others.
 pub(super) const SOON: Duration = Duration::from_secs(20);
@@ -171,7 +171,7 @@ impl Node {
         config: Config,
         environment: Environment,
     ) -> Result<Self, BindError> {
-        metrics();
+        metrics_of_tests();
         let (sender, sessions) = mpsc::unbounded_channel();
         let (credentials, bundle) = (Arc::clone(credentials), Arc::clone(bundle));
         let member = credentials.member().clone();
@@ -224,15 +224,9 @@ pub(super) async fn linked(a: &mut Node, b: &mut Node) -> (Session, Session) {
     (a.session().await, of_b)
 }
 
-/// The metrics of this test process.
-pub(super) fn metrics() -> &'static PrometheusHandle {
-    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
-    HANDLE.get_or_init(|| PrometheusBuilder::new().install_recorder().unwrap())
-}
-
 /// Whether a metric line with all of these parts counts something.
 pub(super) fn counted(parts: &[&str]) -> bool {
-    let all = metrics().render();
+    let all = metrics_of_tests().render();
     all.lines()
         .any(|line| parts.iter().all(|part| line.contains(part)) && !line.ends_with(" 0"))
 }
