@@ -310,6 +310,15 @@ impl Book {
                 member: by,
             });
         }
+        // Each higher version is a document to keep: without a bound a party could make us keep any number.
+        let latest = self
+            .files
+            .get(&id)
+            .and_then(|file| file.versions.keys().next_back().copied())
+            .unwrap_or(0);
+        if usize::try_from(version.saturating_sub(latest)).unwrap_or(usize::MAX) > VERSIONS_MAX {
+            return Err(Refusal::TooManyVersions { agreement: id });
+        }
         let suspensions = &mut self.files.entry(id.clone()).or_default().suspensions;
         if suspensions
             .get(&by)

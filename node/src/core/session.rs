@@ -27,6 +27,8 @@ use super::feed::{Feed, Prepared, Ticket};
 pub const PROTOCOL: u32 = 1;
 /// Logs that one session serves or asks for at most.
 pub const LOGS_MAX: usize = 1024;
+/// Wants that a peer may send in one session: each costs a read and, if something goes, a note.
+pub const WANTS_MAX: usize = 4 * LOGS_MAX;
 /// Agreements that a hello may list.
 pub const AGREEMENTS_MAX: usize = 4096;
 /// Bytes of one document at most.
@@ -190,6 +192,7 @@ pub struct Session {
     asked: BTreeSet<Origin>,
     offered: BTreeSet<Origin>,
     ticket: Ticket,
+    wants: usize,
     sent_entries: u64,
     received_entries: u64,
 }
@@ -204,6 +207,7 @@ impl Session {
             asked: BTreeSet::new(),
             offered: BTreeSet::new(),
             ticket: Ticket::default(),
+            wants: 0,
             sent_entries: 0,
             received_entries: 0,
         }
@@ -323,6 +327,10 @@ impl Session {
         let Ok(origin) = want.origin.parse::<Origin>() else {
             return self.fail("origin", "a want of something that is not a log", actions);
         };
+        self.wants += 1;
+        if self.wants > WANTS_MAX {
+            return self.fail("too-many-wants", "more wants than one session may have", actions);
+        }
         if want.stop {
             self.feeds.remove(&origin);
             return;

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use icomm_pki::{InvalidBundle, InvalidCredentials, MemberId, NodeCredentials, VerifiedBundle};
+use icomm_pki::{InvalidBundle, InvalidCredentials, MemberId, NodeCredentials, TrustBundle, VerifiedBundle};
 use icomm_policy::{InvalidOverlay, Overlay};
 use icomm_proto::codes::{CodeLists, InvalidCodeList};
 use icomm_proto::{InvalidOrigin, LogName, Origin};
@@ -142,10 +142,11 @@ pub(super) fn bundle(config: &Config, store: &dyn Store, now: OffsetDateTime) ->
     let adopted = stored
         .as_deref()
         .map(|bytes| VerifiedBundle::verify(bytes, &root, now, 0));
-    let least = match &adopted {
-        Some(Ok(bundle)) => bundle.version(),
-        _ => 0,
-    };
+    // Also one that has expired since it was adopted keeps older ones out; our own store is believed about its version.
+    let least = stored
+        .as_deref()
+        .and_then(|bytes| TrustBundle::from_signed(bytes).ok())
+        .map_or(0, |bundle| bundle.version);
     match (adopted, bundle_in_folder(config, &root, now, least)) {
         (Some(Ok(adopted)), Ok(newer)) if newer.version() > adopted.version() => Ok(newer),
         (Some(Ok(adopted)), _) => Ok(adopted),

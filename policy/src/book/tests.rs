@@ -215,6 +215,15 @@ fn a_suspension_counts_for_its_version_and_those_below() {
 }
 
 #[test]
+fn suspensions_of_versions_far_ahead_are_not_kept() {
+    let mut book = book();
+    take(&mut book, terms(1, |_| {})).unwrap();
+    let furthest = 1 + u32::try_from(VERSIONS_MAX).unwrap();
+    assert_eq!(suspend(&mut book, furthest + 1, "UG"), Err("too-many"));
+    assert!(suspend(&mut book, furthest, "UG").is_ok());
+}
+
+#[test]
 fn a_suspension_that_comes_before_its_agreement_counts_when_that_arrives() {
     let mut book = book();
     suspend(&mut book, 1, "UG").unwrap();

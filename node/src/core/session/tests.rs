@@ -365,3 +365,14 @@ fn a_refusal_of_one_log_withdraws_it_and_of_all_closes() {
     ));
     assert!(!closed(&handle(&mut session, &world, refusal(""))).unwrap().peers_fault);
 }
+
+#[test]
+fn wants_without_end_end_the_session() {
+    let world = TestWorld::new("KE", &[("KE/main", 10)]);
+    let mut session = opened(&world);
+    for _ in 0..WANTS_MAX {
+        assert!(closed(&handle(&mut session, &world, want("KE/main", 0))).is_none());
+    }
+    let actions = handle(&mut session, &world, want("KE/main", 0));
+    assert_eq!(closed(&actions).unwrap().code, "too-many-wants");
+}
