@@ -1,0 +1,94 @@
+//! One link as its session sees the node.
+
+use std::sync::Mutex;
+
+use bytes::Bytes;
+use icomm_policy::SessionPolicy;
+use icomm_proto::log::Hash;
+use icomm_proto::{Origin, v1};
+
+use super::{Exchange, lock};
+use crate::core::receipt::Receipt;
+use crate::core::routes::LinkId;
+use crate::core::session::{LOGS_MAX, PROTOCOL, Peer, World};
+
+/// A live link: who is at the other end, and what the policy lets go there.
+pub struct Link {
+    pub(super) id: LinkId,
+    pub(super) peer: Peer,
+    pub(super) policy: Mutex<SessionPolicy>,
+}
+
+impl Link {
+    /// Its name within this process.
+    pub fn id(&self) -> LinkId {
+        self.id
+    }
+
+    /// Who is at the other end.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+}
+
+/// What one link's session sees of the node.
+pub struct LinkWorld<'a> {
+    pub(super) exchange: &'a Exchange,
+    pub(super) link: &'a Link,
+}
+
+impl World for LinkWorld<'_> {
+    fn hello(&self) -> v1::Hello {
+        let local = &self.exchange.local;
+        // The rest is offered log by log once the session is open.
+        let heads = self.servable().into_iter().take(LOGS_MAX);
+        v1::Hello {
+            protocol: PROTOCOL,
+            member: local.member.to_string(),
+            node: local.node.to_string(),
+            bundle_version: self.exchange.law.bundle().version(),
+            agreements: self.exchange.law.shared_with(&self.link.peer.member),
+            heads: heads
+                .map(|(origin, checkpoint, _)| v1::Head {
+                    origin: origin.to_string(),
+                    checkpoint,
+                })
+                .collect(),
+        }
+    }
+
+    fn servable(&self) -> Vec<(Origin, Bytes, u64)> {
+        let now = self.exchange.now();
+        let heads = self.exchange.heads();
+        let mut policy = lock(&self.link.policy);
+        let servable = heads
+            .into_iter()
+            .filter(|(origin, _)| policy.basis(&origin.member, now).is_ok());
+        servable
+            .map(|(origin, head)| (origin, head.checkpoint, head.size))
+            .collect()
+    }
+
+    fn servable_size(&self, origin: &Origin) -> Option<u64> {
+        let size = self.exchange.head(origin)?.size;
+        lock(&self.link.policy)
+            .basis(&origin.member, self.exchange.now())
+            .is_ok()
+            .then_some(size)
+    }
+
+    fn documents_for(&self, hello: &v1::Hello) -> Vec<v1::Document> {
+        self.exchange.law.documents_for(&self.link.peer.member, hello)
+    }
+
+    fn receipt(&self, origin: &Origin, size: u64, root: Hash) -> v1::Receipt {
+        let time = self.exchange.now();
+        Receipt {
+            origin: origin.clone(),
+            size,
+            root,
+            time,
+        }
+        .sign(&self.exchange.local.key)
+    }
+}

@@ -1,0 +1,194 @@
+//! Logs of others as they come in over links: offered, compared, accepted or refused.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use icomm_pki::{MemberId, Role};
+use icomm_proto::log::VerifiedCheckpoint;
+use icomm_proto::{Origin, v1};
+
+use super::held::StoreHeld;
+use super::{Exchange, Head, HeldReplica, MEMBER_LOGS_MAX, ORIGINS_MAX, cursor_key, fork_key, lock, raise};
+use crate::core::replica::{Admission, ChunkFault, History, Replica};
+use crate::core::routes::LinkId;
+use crate::core::session::{Event, Peer};
+use crate::store::{Batch, Placement, StoreError};
+
+impl Exchange {
+    pub(super) fn accept(&self, link: LinkId, peer: &Peer, chunk: v1::Chunk) {
+        let Ok(origin) = chunk.origin.parse::<Origin>() else {
+            return;
+        };
+        if let Err(fault) = self.try_accept(link, peer, &origin, chunk) {
+            self.fault(link, peer, origin, &fault);
+        }
+    }
+
+    fn try_accept(&self, link: LinkId, peer: &Peer, origin: &Origin, chunk: v1::Chunk) -> Result<(), ChunkFault> {
+        let replica = self.replica(origin)?;
+        let admission = if self.local.role == Role::Global {
+            Admission::OpenOnly
+        } else {
+            Admission::AnySection
+        };
+        let (count, chunk_end) = (chunk.count, chunk.from.saturating_add(u64::from(chunk.count)));
+        let mut machine = lock(&replica.machine);
+        if replica.stale.swap(false, Ordering::AcqRel) {
+            machine.resume(self.store.head(origin)?);
+        }
+        let accepted = machine.accept(chunk, admission, &StoreHeld(&*self.store))?;
+        if accepted.chunks.is_empty()
+            && self.stored_cursor(origin, &peer.member) >= chunk_end
+            && let Some(Head { size, root, .. }) = self.head(origin)
+        {
+            // A replay: all of it is durable, and nothing is written for it.
+            let origin = origin.clone();
+            self.mailbox.post(link, Event::Stored { origin, size, root });
+            return Ok(());
+        }
+        let head = accepted.chunks.iter().find_map(|chunk| match &chunk.placement {
+            Placement::Extends { frontier, checkpoint } => Some(Head {
+                size: frontier.size(),
+                root: frontier.root(),
+                checkpoint: checkpoint.clone(),
+            }),
+            Placement::Overlays => None,
+        });
+        let widens = accepted
+            .chunks
+            .iter()
+            .any(|chunk| chunk.placement == Placement::Overlays);
+        let mut batch = Batch::new().set(cursor_key(origin, &peer.member), chunk_end.to_be_bytes().to_vec());
+        for chunk in accepted.chunks {
+            batch = batch.chunk(chunk);
+        }
+        let (mailbox, heads, stale) = (self.mailbox.clone(), self.heads.clone(), replica.stale.clone());
+        let overlays = self.overlays.clone();
+        let (origin, member) = (origin.clone(), peer.member.clone());
+        let (size, root) = (accepted.size, accepted.root);
+        // Submitted under the lock, so that batches of one log reach the store in the log's order.
+        self.store.submit(
+            batch,
+            Box::new(move |result| match result {
+                Ok(()) => {
+                    metrics::counter!("icomm_received_entries_total", "peer" => member.to_string())
+                        .increment(count.into());
+                    if widens {
+                        *lock(&overlays).entry(origin.clone()).or_default() += 1;
+                    }
+                    if let Some(head) = head {
+                        raise(&heads, &origin, head);
+                        mailbox.changed();
+                    }
+                    mailbox.post(link, Event::Stored { origin, size, root });
+                }
+                Err(error) => {
+                    stale.store(true, Ordering::Release);
+                    tracing::error!(%origin, peer = %member, %error, "a verified chunk could not be stored");
+                    mailbox.post(
+                        link,
+                        Event::Stop {
+                            code: "store",
+                            message: "can't store now; try again later".into(),
+                        },
+                    );
+                }
+            }),
+        );
+        Ok(())
+    }
+
+    pub(super) fn fault(&self, link: LinkId, peer: &Peer, origin: Origin, fault: &ChunkFault) {
+        self.found(&peer.member, &origin, fault);
+        self.mailbox.post(
+            link,
+            Event::Faulty {
+                origin,
+                code: fault.code(),
+                message: fault.to_string(),
+            },
+        );
+    }
+
+    /// Counts and logs what a member showed of a log that can't be; a fork freezes the log.
+    pub fn found(&self, member: &MemberId, origin: &Origin, fault: &ChunkFault) {
+        let code = fault.code();
+        tracing::warn!(%origin, peer = %member, code, %fault, "refused");
+        metrics::counter!("icomm_refused_chunks_total", "peer" => member.to_string(), "code" => code).increment(1);
+        if let ChunkFault::Fork { ours, theirs, .. } = fault {
+            self.freeze(origin, ours, theirs);
+        }
+    }
+
+    /// Keeps both checkpoints as evidence and takes nothing more of this log.
+    fn freeze(&self, origin: &Origin, ours: &Bytes, theirs: &Bytes) {
+        tracing::error!(%origin, "the originator signed two histories of its log; it is frozen here");
+        metrics::counter!("icomm_forked_logs_total", "origin" => origin.to_string()).increment(1);
+        if let Ok(replica) = self.replica(origin) {
+            lock(&replica.machine).freeze();
+        }
+        let evidence = [ours.as_ref(), b"\n", theirs.as_ref()].concat();
+        let done = Box::new(|result: Result<(), StoreError>| {
+            if let Err(error) = result {
+                tracing::error!(%error, "the evidence of a fork could not be stored");
+            }
+        });
+        self.store.submit(Batch::new().set(fork_key(origin), evidence), done);
+    }
+
+    pub(super) fn replica(&self, origin: &Origin) -> Result<Arc<HeldReplica>, ChunkFault> {
+        let mut replicas = lock(&self.replicas);
+        if let Some(replica) = replicas.get(origin) {
+            return Ok(replica.clone());
+        }
+        let Some(key) = self.law.member_key(&origin.member) else {
+            return Err(ChunkFault::UnknownMember(origin.member.clone()));
+        };
+        if !self.has_room(origin, &replicas) {
+            return Err(ChunkFault::TooManyLogs);
+        }
+        let mut machine = Replica::new(origin.clone(), origin.line(&self.law.trust_domain()), key);
+        machine.resume(self.store.head(origin)?);
+        if self.store.state(&fork_key(origin))?.is_some() {
+            machine.freeze();
+        }
+        let replica = Arc::new(HeldReplica {
+            machine: Mutex::new(machine),
+            stale: Arc::default(),
+        });
+        replicas.insert(origin.clone(), replica.clone());
+        Ok(replica)
+    }
+
+    /// Whether a log is held or may be.
+    fn has_room(&self, origin: &Origin, replicas: &BTreeMap<Origin, Arc<HeldReplica>>) -> bool {
+        let heads = self.heads.read().unwrap_or_else(PoisonError::into_inner);
+        let held: BTreeSet<&Origin> = heads.keys().chain(replicas.keys()).collect();
+        let of_member = held.iter().filter(|held| held.member == origin.member);
+        held.contains(origin) || (held.len() < ORIGINS_MAX && of_member.count() < MEMBER_LOGS_MAX)
+    }
+
+    pub(super) fn offered(&self, link: LinkId, peer: &Peer, origin: Origin, checkpoint: Bytes) {
+        if origin.member == self.local.member {
+            return;
+        }
+        let known = self.witness(&origin, checkpoint);
+        if let Err(fault) = known.and_then(|()| self.replica(&origin)) {
+            return self.fault(link, peer, origin, &fault);
+        }
+        let from_originator = origin.member == peer.member;
+        let asks = lock(&self.routes).offered(link, origin, from_originator);
+        self.ask(asks);
+    }
+
+    /// Compares a checkpoint that somebody shows with what is held: two roots for one size are a fork. Nothing is
+    /// remembered of a log for a checkpoint that its member did not sign.
+    pub fn witness(&self, origin: &Origin, checkpoint: Bytes) -> Result<(), ChunkFault> {
+        let key = self.law.member_key(&origin.member);
+        let key = key.ok_or_else(|| ChunkFault::UnknownMember(origin.member.clone()))?;
+        let shown = VerifiedCheckpoint::verify(checkpoint, &origin.line(&self.law.trust_domain()), &key)?;
+        History::of(&*self.store, origin, shown.size())?.map_or(Ok(()), |ours| ours.agrees(&shown))
+    }
+}
