@@ -1,8 +1,10 @@
 //! Round trips of keys and signatures, keys that are none, and the Wycheproof and CCTV vectors.
 
+// Written past the capture of test output: a test that did not run says so.
 use data_encoding::HEXLOWER_PERMISSIVE as HEX;
 use proptest::prelude::*;
 use serde_json::Value;
+use std::io::Write as _;
 
 use super::*;
 
@@ -11,7 +13,7 @@ fn vectors(file: &str) -> Option<Value> {
     let path = format!("{}/../../shared/vectors/{file}", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path);
     if text.is_err() {
-        eprintln!("skipped: no test vectors at `{path}`");
+        let _ = writeln!(std::io::stderr(), "skipped: no test vectors at `{path}`");
     }
     text.ok().map(|text| serde_json::from_str(&text).unwrap())
 }

@@ -1,5 +1,7 @@
 //! What every story needs: the program, a network of it, files, and a way to run commands.
 
+// Written past the capture of test output: a test that did not run says so.
+use std::io::Write as _;
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -72,7 +74,7 @@ pub(crate) fn shared_data(name: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    eprintln!("skipped: `{}` is not there", path.display());
+    let _ = writeln!(std::io::stderr(), "skipped: `{}` is not there", path.display());
     None
 }
 
@@ -84,7 +86,11 @@ pub(crate) fn foreign(what: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    eprintln!("skipped: `{}` is not there; `tests/setup` makes it", path.display());
+    let _ = writeln!(
+        std::io::stderr(),
+        "skipped: `{}` is not there; `tests/setup` makes it",
+        path.display()
+    );
     None
 }
 

@@ -29,14 +29,18 @@ impl Disk {
         match mounted {
             Ok(output) if output.status.success() => Some(Self(at)),
             Ok(output) => {
-                eprintln!(
+                let _ = writeln!(
+                    std::io::stderr(),
                     "skipped: no file system can be mounted here: {}",
                     text(&output.stderr).trim()
                 );
                 None
             }
             Err(error) => {
-                eprintln!("skipped: no file system can be mounted here: {error}");
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "skipped: no file system can be mounted here: {error}"
+                );
                 None
             }
         }
