@@ -68,6 +68,16 @@ impl Members {
         }
     }
 
+    /// Two administrations, their office and the WCO: what most scenarios need.
+    pub fn of_one_region() -> Self {
+        Members::certify(&[
+            ("WCO", Role::Global, &[]),
+            ("RILO-ESA", Role::Regional, &[]),
+            ("KE", Role::National, &["RILO-ESA"]),
+            ("UG", Role::National, &["RILO-ESA"]),
+        ])
+    }
+
     /// Keys and certificates of a member.
     pub fn credentials(&self, member: &MemberId) -> &NodeCredentials {
         sure(self.credentials.get(member).ok_or("not a member of the network"))

@@ -1,3 +1,5 @@
+//! What the command line accepts, refuses and says.
+
 use std::path::Path;
 
 use clap::{CommandFactory, Parser, error::ErrorKind};

@@ -1,3 +1,5 @@
+//! What settings are accepted, refused and defaulted to.
+
 use std::path::Path;
 
 use super::{Config, ConfigError, FILE, InvalidConfig, LogFormat, TEMPLATE};

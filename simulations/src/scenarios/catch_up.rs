@@ -1,6 +1,6 @@
 //! A partner and the global node come to a log that has grown for years: they end with exactly what the law gives them.
 
-use icomm_pki::{MemberId, Role};
+use icomm_pki::MemberId;
 
 use super::must;
 use crate::members::{Members, name};
@@ -8,12 +8,7 @@ use crate::world::World;
 
 /// See the module.
 pub fn run(seed: u64) -> Result<World, String> {
-    let members = Members::certify(&[
-        ("WCO", Role::Global, &[]),
-        ("RILO-ESA", Role::Regional, &[]),
-        ("KE", Role::National, &["RILO-ESA"]),
-        ("UG", Role::National, &["RILO-ESA"]),
-    ]);
+    let members = Members::of_one_region();
     let region = members.regional("RILO-ESA", &["KE", "UG"]);
     let mut world = World::new(members, seed);
     let [wco, hub, ke, ug] = ["WCO", "RILO-ESA", "KE", "UG"].map(name::<MemberId>);

@@ -1,6 +1,6 @@
 //! Nodes are killed at arbitrary moments and started again: nothing acknowledged is lost, nothing arrives twice.
 
-use icomm_pki::{MemberId, Role};
+use icomm_pki::MemberId;
 
 use super::must;
 use crate::members::{Members, name};
@@ -8,12 +8,7 @@ use crate::world::World;
 
 /// See the module.
 pub fn run(seed: u64) -> Result<World, String> {
-    let members = Members::certify(&[
-        ("WCO", Role::Global, &[]),
-        ("RILO-ESA", Role::Regional, &[]),
-        ("KE", Role::National, &["RILO-ESA"]),
-        ("UG", Role::National, &["RILO-ESA"]),
-    ]);
+    let members = Members::of_one_region();
     let region = members.regional("RILO-ESA", &["KE", "UG"]);
     let mut world = World::new(members, seed);
     let all = ["KE", "RILO-ESA", "UG", "WCO"].map(name::<MemberId>);

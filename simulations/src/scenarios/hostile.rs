@@ -2,7 +2,7 @@
 //! the global node end with true entries of the true logs only, and what travels on other wires is untouched.
 
 use icomm_node::store::{BATCH_BYTES_MAX, ReadLimit, Store};
-use icomm_pki::{MemberId, Role};
+use icomm_pki::MemberId;
 use icomm_proto::log::Item;
 use icomm_proto::v1::{self, frame::Body};
 use icomm_proto::{Origin, View};
@@ -15,12 +15,7 @@ use crate::world::World;
 
 /// See the module.
 pub fn run(seed: u64) -> Result<World, String> {
-    let members = Members::certify(&[
-        ("WCO", Role::Global, &[]),
-        ("RILO-ESA", Role::Regional, &[]),
-        ("KE", Role::National, &["RILO-ESA"]),
-        ("UG", Role::National, &["RILO-ESA"]),
-    ]);
+    let members = Members::of_one_region();
     let region = members.regional("RILO-ESA", &["KE", "UG"]);
     let bilateral = members.bilateral("KE", "UG");
     let upstream = members.contribution("UG");

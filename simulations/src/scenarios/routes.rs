@@ -1,7 +1,7 @@
 //! One log by two routes: a partner gets nominal sections from the originator and the open one from the hub, in whatever
 //! order they come, and ends with the wider view; the global node loses the originator, goes on through the hub, and back.
 
-use icomm_pki::{MemberId, Role};
+use icomm_pki::MemberId;
 
 use super::must;
 use crate::members::{Members, name};
@@ -9,12 +9,7 @@ use crate::world::World;
 
 /// See the module.
 pub fn run(seed: u64) -> Result<World, String> {
-    let members = Members::certify(&[
-        ("WCO", Role::Global, &[]),
-        ("RILO-ESA", Role::Regional, &[]),
-        ("KE", Role::National, &["RILO-ESA"]),
-        ("UG", Role::National, &["RILO-ESA"]),
-    ]);
+    let members = Members::of_one_region();
     let region = members.regional("RILO-ESA", &["KE", "UG"]);
     let bilateral = members.bilateral("KE", "UG");
     let upstream = members.contribution("KE");
