@@ -10,6 +10,7 @@
 
 #![warn(missing_docs)]
 
+pub mod compare;
 pub mod members;
 pub mod scenarios;
 pub mod world;
