@@ -37,7 +37,7 @@ use crate::{
     environment::Environment,
     intake::{
         Mapping, Unwatched,
-        synthetic::{Made, Synthetic},
+        synthetic::{Made, OTHER_GOODS_PER_MILLE, Synthetic},
     },
     network::{Folder, Network, Picture, Tally},
 };
@@ -223,6 +223,7 @@ impl Demo {
                 members: self.members.clone(),
                 rows: self.rows.into(),
                 seed: self.seed,
+                other_goods_per_mille: OTHER_GOODS_PER_MILLE,
                 bad_per_mille: BAD_PER_MILLE,
                 foreign_per_mille: FOREIGN_PER_MILLE,
             };

@@ -23,6 +23,9 @@ use super::mapping::{InvalidMapping, Mapping};
 /// Rows in a thousand that repeat the one before, as separate cases of equal content.
 const REPEATED_PER_MILLE: u64 = 13;
 
+/// Rows in a thousand that are of other goods than drugs, as in the real cases that these are drawn like.
+pub const OTHER_GOODS_PER_MILLE: u64 = 60;
+
 /// What to make.
 #[derive(Clone, Debug)]
 pub struct Synthetic {
@@ -32,6 +35,8 @@ pub struct Synthetic {
     pub rows: u64,
     /// The same seed makes the same file.
     pub seed: u64,
+    /// Of a thousand rows, how many are of other goods than drugs: [`OTHER_GOODS_PER_MILLE`] in life.
+    pub other_goods_per_mille: u64,
     /// Of a thousand rows, how many can't become records.
     pub bad_per_mille: u64,
     /// Of a thousand rows, how many belong to an administration that is not among the members.
@@ -124,7 +129,7 @@ impl Synthetic {
             let country = owner
                 .as_ref()
                 .map_or_else(|| self.stranger(&mut random), ToString::to_string);
-            case::fill(&mut cells, &country, made.rows, &mut random);
+            case::fill(&mut cells, &country, made.rows, self.other_goods_per_mille, &mut random);
             last = None;
             match owner {
                 Some(owner) if random.per_mille(self.bad_per_mille) => {

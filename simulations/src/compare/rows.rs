@@ -18,6 +18,16 @@ pub const MEMBER: &str = "ES";
 /// The mapping that reads them.
 pub const MAPPING: &str = "icomm-template";
 
+/// The commodity categories that the partner is granted, by icomm's agreement and by the peers' filters alike.
+///
+/// Made-up cases are as real ones, nearly all of them of drugs; a filter by category would pass all or nothing of them. So
+/// half of the cases here are of other goods, and of all of them these categories are three quarters: half drugs, a quarter
+/// tobacco, a fiftieth protected species.
+pub const CATEGORIES: [&str; 3] = ["cites", "drugs", "tobacco"];
+
+/// Cases in a thousand that are of other goods than drugs.
+const OTHER_GOODS_PER_MILLE: u64 = 500;
+
 /// A file of cases.
 #[derive(Debug, Clone)]
 pub struct Rows {
@@ -25,6 +35,33 @@ pub struct Rows {
     pub file: PathBuf,
     /// How many rows; each can become a record of [`MEMBER`].
     pub rows: u64,
+}
+
+impl Rows {
+    /// How many of them [`CATEGORIES`] cover: those all of whose goods are of these categories.
+    ///
+    /// # Errors
+    /// The file can't be read.
+    pub fn covered(&self) -> anyhow::Result<u64> {
+        let mut reader = csv::Reader::from_path(&self.file)?;
+        let header = reader.headers()?.clone();
+        let category = |column: &str| column.starts_with("goods_") && column.ends_with("_category");
+        let places: Vec<usize> = (0..)
+            .zip(&header)
+            .filter(|(_, column)| category(column))
+            .map(|(at, _)| at)
+            .collect();
+        let mut covered = 0;
+        let mut row = csv::StringRecord::new();
+        while reader.read_record(&mut row)? {
+            let mut goods = places
+                .iter()
+                .filter_map(|at| row.get(*at))
+                .filter(|category| !category.is_empty());
+            covered += u64::from(goods.all(|category| CATEGORIES.contains(&category)));
+        }
+        Ok(covered)
+    }
 }
 
 /// The mapping that reads them.
@@ -47,6 +84,7 @@ pub fn file(bench: &Bench, rows: u64) -> anyhow::Result<Rows> {
             members: vec![MEMBER.parse()?],
             rows,
             seed: 1,
+            other_goods_per_mille: OTHER_GOODS_PER_MILLE,
             bad_per_mille: 0,
             foreign_per_mille: 0,
         };
@@ -54,4 +92,27 @@ pub fn file(bench: &Bench, rows: u64) -> anyhow::Result<Rows> {
         fs::rename(&unfinished, &file)?;
     }
     Ok(Rows { file, rows })
+}
+
+#[cfg(test)]
+mod tests {
+    use icomm_node::{environment::Environment, network::Folder};
+
+    use super::{Bench, file};
+    use crate::compare::scale::Scale;
+
+    #[test]
+    fn three_quarters_of_the_rows_are_covered() {
+        let folder = Folder::temporary(&Environment::system()).unwrap();
+        let bench = Bench {
+            program: "icomm".into(),
+            folder: folder.path().to_owned(),
+            scale: Scale::Tiny,
+            size: 0,
+            peers: false,
+        };
+        let rows = file(&bench, 4000).unwrap();
+        let covered = rows.covered().unwrap();
+        assert!((2900..3150).contains(&covered), "{covered} of 4000");
+    }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs::File, path::PathBuf, time::Duration};
 use icomm_node::{
     intake::{
         Unwatched,
-        synthetic::{Made, Synthetic},
+        synthetic::{Made, OTHER_GOODS_PER_MILLE, Synthetic},
     },
     network::{Counts, Network, Tally},
 };
@@ -22,6 +22,7 @@ fn cases(network: &Network, seed: u64) -> (PathBuf, Made) {
         members: vec![id("ES"), id("PT")],
         rows: ROWS,
         seed,
+        other_goods_per_mille: OTHER_GOODS_PER_MILLE,
         bad_per_mille: 5,
         foreign_per_mille: 5,
     };

@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use icomm_node::intake::synthetic::Synthetic;
+use icomm_node::intake::synthetic::{OTHER_GOODS_PER_MILLE, Synthetic};
 use serde_json::Value;
 
 use crate::bench::{ends_with, icomm, id, mapping, national, plan, prepared, root, text, told, until};
@@ -47,6 +47,7 @@ async fn ctrl_c_in_an_import_leaves_what_the_same_command_goes_on_from() {
         members: vec![id("KE")],
         rows: ROWS,
         seed: 5,
+        other_goods_per_mille: OTHER_GOODS_PER_MILLE,
         bad_per_mille: 0,
         foreign_per_mille: 0,
     };

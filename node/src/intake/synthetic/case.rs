@@ -9,8 +9,8 @@ use super::{Cells, distribution as likely, names};
 const FIRST_YEAR: i32 = 2024;
 const DAYS: u64 = 730;
 
-/// Fills a row for the administration of `country`.
-pub(super) fn fill(cells: &mut Cells<'_>, country: &str, number: u64, random: &mut Random) {
+/// Fills a row for the administration of `country`; of a thousand, `other_goods` are of other goods than drugs.
+pub(super) fn fill(cells: &mut Cells<'_>, country: &str, number: u64, other_goods: u64, random: &mut Random) {
     let date = date(random);
     let concealment = random.word(likely::CONCEALMENT);
     let location = match concealment {
@@ -50,7 +50,7 @@ pub(super) fn fill(cells: &mut Cells<'_>, country: &str, number: u64, random: &m
     } else {
         cells.set("concealment", concealment);
     }
-    goods(cells, random);
+    goods(cells, other_goods, random);
     route(cells, country, random);
     conveyance_details(cells, conveyance, random);
     people(cells, concealment, location, random);
@@ -75,8 +75,8 @@ fn date(random: &mut Random) -> Date {
     }
 }
 
-fn goods(cells: &mut Cells<'_>, random: &mut Random) {
-    let other = random.per_mille(60);
+fn goods(cells: &mut Cells<'_>, other_goods: u64, random: &mut Random) {
+    let other = random.per_mille(other_goods);
     let chosen = if other {
         random.weighted(|| {
             likely::OTHER_GOODS

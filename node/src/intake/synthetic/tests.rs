@@ -12,6 +12,7 @@ fn synthetic(rows: u64, seed: u64) -> Synthetic {
         members: ["KE", "UG", "TZ"].map(|id| id.parse().unwrap()).to_vec(),
         rows,
         seed,
+        other_goods_per_mille: OTHER_GOODS_PER_MILLE,
         bad_per_mille: 40,
         foreign_per_mille: 20,
     }

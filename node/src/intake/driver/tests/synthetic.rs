@@ -1,8 +1,8 @@
 //! Synthetic files through the whole import: what was made is what is counted.
 
 use super::*;
-use crate::intake::Synthetic;
 use crate::intake::sink::validation;
+use crate::intake::{OTHER_GOODS_PER_MILLE, Synthetic};
 
 #[tokio::test]
 async fn good_rows_are_valid_and_bad_ones_rejected() {
@@ -12,6 +12,7 @@ async fn good_rows_are_valid_and_bad_ones_rejected() {
         members: members.clone(),
         rows: 3_000,
         seed: 11,
+        other_goods_per_mille: OTHER_GOODS_PER_MILLE,
         bad_per_mille: 30,
         foreign_per_mille: 20,
     };
@@ -78,6 +79,7 @@ async fn a_million_rows_a_tenth_of_them_mutated_in_flat_memory() {
         members,
         rows: 1_000_000,
         seed: 5,
+        other_goods_per_mille: OTHER_GOODS_PER_MILLE,
         bad_per_mille: 100,
         foreign_per_mille: 0,
     };
