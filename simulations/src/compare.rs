@@ -11,6 +11,9 @@
 //! runs alone. Times on a busy machine mean little: every figure is a median over rounds in which the contestants take turns,
 //! and what counts is the ratio.
 
+pub mod certificates;
+pub mod daemon;
+pub mod delays;
 pub mod goals;
 pub mod growth;
 pub mod icomm;
