@@ -2,13 +2,14 @@
 
 use std::{
     fs::{self, File},
+    ops::ControlFlow,
     path::PathBuf,
     sync::Arc,
 };
 
 use anyhow::Context as _;
-use icomm_node::intake::{Mapping, Synthetic};
-use icomm_proto::codes::CodeLists;
+use icomm_node::intake::{Mapping, Source, Synthetic, rows::Row};
+use icomm_proto::{codes::CodeLists, v1};
 
 use super::workload::Bench;
 
@@ -62,6 +63,69 @@ impl Rows {
         }
         Ok(covered)
     }
+
+    /// Calls `take` with every row, in the order of the file, until it has had enough.
+    ///
+    /// # Errors
+    /// The file can't be read, or holds a row that can't.
+    pub fn each(&self, mut take: impl FnMut(Row) -> ControlFlow<()>) -> anyhow::Result<()> {
+        let mut broken = None;
+        let source = Source::open(&self.file, mapping()?.read_options().clone())?;
+        source.read(&mut |row| match row {
+            Ok(row) => take(row),
+            Err(row) => {
+                broken = Some(row.line);
+                ControlFlow::Break(())
+            }
+        })?;
+        match broken {
+            Some(line) => anyhow::bail!("line {line} of `{}` can't be read", self.file.display()),
+            None => Ok(()),
+        }
+    }
+
+    /// The cases of the file as typed drafts, at most `max`, in the order of the file. They take about 3 kB of memory each.
+    ///
+    /// # Errors
+    /// The file holds a row that is no case.
+    pub fn drafts(&self, max: u64) -> anyhow::Result<Vec<v1::Draft>> {
+        let mapping = mapping()?;
+        let mut drafts = Ok(Vec::new());
+        self.each(|row| {
+            let Ok(taken) = &mut drafts else {
+                return ControlFlow::Break(());
+            };
+            if taken.len() as u64 >= max {
+                return ControlFlow::Break(());
+            }
+            match draft(&mapping, &row) {
+                Ok(draft) => taken.push(draft),
+                Err(error) => drafts = Err(error),
+            }
+            ControlFlow::Continue(())
+        })?;
+        drafts
+    }
+}
+
+/// The case that a row stands for.
+///
+/// # Errors
+/// It stands for none.
+pub fn draft(mapping: &Mapping, row: &Row) -> anyhow::Result<v1::Draft> {
+    match mapping.draft(row) {
+        Ok(mapped) => Ok(mapped.draft),
+        Err(faults) => {
+            let why: Vec<&str> = faults.iter().map(|fault| fault.reason.as_str()).collect();
+            anyhow::bail!("line {} is no case: {}", row.line(), why.join("; "))
+        }
+    }
+}
+
+/// Whether [`CATEGORIES`] cover a case, read off the case itself.
+pub fn covers(draft: &v1::Draft) -> bool {
+    let goods = draft.case.as_ref().map_or(&[][..], |case| &case.goods);
+    !goods.is_empty() && goods.iter().all(|goods| CATEGORIES.contains(&goods.category.as_str()))
 }
 
 /// The mapping that reads them.
