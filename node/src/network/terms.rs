@@ -40,6 +40,15 @@ impl Exchange {
             handling: HandlingCode::H1,
         }
     }
+
+    /// The de-nominalised case of these goods, whatever its handling code: what may go to the global node.
+    pub fn denominalised(categories: Categories) -> Self {
+        Self {
+            sections: SectionSet::open(),
+            categories,
+            handling: HandlingCode::H3,
+        }
+    }
 }
 
 /// Between two administrations: `gives` goes from `a` to `b`, `takes` from `b` to `a`. Nothing goes any further.
@@ -100,13 +109,24 @@ pub fn regional(office: &MemberId, members: &[MemberId], since: Day) -> Result<A
     )
 }
 
-/// From an office, or from an administration without one, to the global node: the open section and nothing else.
+/// From an office, or from an administration without one, to the global node: the open section of all goods and nothing
+/// else.
 ///
 /// # Errors
 /// The terms contradict themselves.
 pub fn upstream(from: &MemberId, root: &MemberId, since: Day) -> Result<Agreement, NetworkError> {
+    one_way(from, root, Exchange::denominalised(Categories::All), since)
+}
+
+/// To the global node, in one direction: what `gives` says, for analysis, and no further.
+///
+/// # Errors
+/// The terms contradict themselves.
+pub fn one_way(from: &MemberId, root: &MemberId, gives: Exchange, since: Day) -> Result<Agreement, NetworkError> {
     let grant = Grant {
-        handling: HandlingCode::H3,
+        sections: gives.sections,
+        categories: gives.categories,
+        handling: gives.handling,
         ..plain(Side::Member(from.clone()), Side::Member(root.clone()))
     };
     agreement(
@@ -196,7 +216,7 @@ pub enum InvalidTerms {
 mod tests {
     use icomm_proto::{SectionKind, SectionSet};
 
-    use super::{Exchange, Side, bilateral, regional, upstream};
+    use super::{Categories, Exchange, Side, bilateral, one_way, regional, upstream};
 
     #[test]
     fn the_agreements_say_what_they_should() {
@@ -225,6 +245,16 @@ mod tests {
         assert_eq!(to.to, Side::Member(office.clone()));
         assert!(to.upstream && to.onward.sections == SectionSet::open());
         assert_eq!(from.sections, SectionSet::open());
+
+        let drugs = Exchange::denominalised(Categories::Only(["drugs".to_owned()].into()));
+        let one = one_way(&es, &wco, drugs.clone(), since).unwrap();
+        let [grant] = one.terms().grants.as_slice() else {
+            panic!("one grant")
+        };
+        assert_eq!(
+            (&grant.categories, grant.sections),
+            (&drugs.categories, SectionSet::open())
+        );
 
         for member in [es, office] {
             let up = upstream(&member, &wco, since).unwrap();
