@@ -56,7 +56,7 @@ pub enum Kind {
 }
 
 /// One side of a comparison, set up and ready: rounds of it alternate with those of the others.
-pub trait Contestant {
+pub trait Contestant: Send {
     /// Its name in tables and JSON, kebab-case: `icomm`, `postgresql`, `nats`, `hashing`.
     fn name(&self) -> &'static str;
 

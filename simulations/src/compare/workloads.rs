@@ -1,8 +1,20 @@
 //! What is measured: a file a workload.
 
+pub mod catch_up;
+pub mod import;
+pub mod latency;
+pub mod single_commits;
+pub mod streaming;
 pub mod verify;
 
 use super::workload::Workload;
 
 /// All workloads, in the order in which they are run.
-pub const ALL: &[Workload] = &[verify::WORKLOAD];
+pub const ALL: &[Workload] = &[
+    import::WORKLOAD,
+    catch_up::WORKLOAD,
+    streaming::WORKLOAD,
+    single_commits::WORKLOAD,
+    latency::WORKLOAD,
+    verify::WORKLOAD,
+];

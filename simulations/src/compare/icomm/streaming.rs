@@ -1,0 +1,84 @@
+//! Streaming: one program hands over commits of 100 records, and the partner gets them as they come.
+
+use futures::future::BoxFuture;
+use icomm_proto::v1;
+use tokio::time::Instant;
+
+use super::{
+    NAME,
+    writer::{self, Cases},
+};
+use crate::compare::{
+    meter,
+    series::Sample,
+    workload::{Bench, Contestant, Kind},
+};
+
+/// Records in one commit.
+const COMMIT_RECORDS: usize = 100;
+
+/// Commits under way at once.
+const COMMITS_UNDER_WAY: usize = 4;
+
+struct Streaming(Cases);
+
+/// Two linked nodes, and as many cases a round as the workload's size.
+///
+/// # Errors
+/// It can't be set up.
+pub async fn streaming(bench: &Bench) -> anyhow::Result<impl Contestant + use<>> {
+    Ok(Streaming(Cases::prepare(bench, "streaming").await?))
+}
+
+impl Streaming {
+    async fn stream(&mut self) -> anyhow::Result<Sample> {
+        let Self(cases) = self;
+        let batches = batches(cases.next());
+        let pair = &cases.pair;
+        let mut client = pair.sender()?.client().await?;
+        let arrival = pair.arrival().await?;
+        let (before, writer_before) = (pair.cost()?, meter::own_cpu_seconds()?);
+        let begun = Instant::now();
+        writer::import(&mut client, batches, COMMITS_UNDER_WAY).await?;
+        let seconds = (arrival.await?? - begun).as_secs_f64();
+        let (cost, writer) = (pair.cost()? - before, meter::own_cpu_seconds()? - writer_before);
+        pair.check().await?;
+        let delivered = cases.covered();
+        let sample = cost.rate(delivered, seconds);
+        Ok(sample.with("writer_cpu_us_per_record", writer * 1e6 / delivered as f64))
+    }
+}
+
+fn batches(rows: Vec<v1::ImportRow>) -> Vec<v1::ImportRequest> {
+    let mut rows = rows.into_iter();
+    let batch = || {
+        let rows: Vec<_> = rows.by_ref().take(COMMIT_RECORDS).collect();
+        let dry_run = false;
+        (!rows.is_empty()).then_some(v1::ImportRequest { rows, dry_run })
+    };
+    std::iter::from_fn(batch).collect()
+}
+
+impl Contestant for Streaming {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Icomm
+    }
+
+    fn remark(&self) -> String {
+        "one `Import` call with 4 batches of 100 typed drafts under way; each batch is validated, sealed and issued with an \
+         intake key a record, and durable when it is answered"
+            .to_owned()
+    }
+
+    fn round(&mut self) -> BoxFuture<'_, anyhow::Result<Sample>> {
+        Box::pin(self.stream())
+    }
+
+    fn finish(&mut self) -> BoxFuture<'_, anyhow::Result<()>> {
+        Box::pin(self.0.pair.stop())
+    }
+}

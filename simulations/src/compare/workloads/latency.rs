@@ -1,0 +1,27 @@
+//! Latency: from the commit to the partner, at 100 commits a second.
+
+use crate::compare::{
+    icomm,
+    scale::Sizes,
+    workload::{Bench, Better, Field, Growth, Workload},
+};
+
+/// The 99th percentile from the call to the partner.
+pub const WORKLOAD: Workload = Workload {
+    name: "latency",
+    what: "100 single-record commits a second; from the call to the record at the partner, 99th percentile",
+    unit: "ms",
+    better: Better::Lower,
+    sizes: Sizes {
+        tiny: 100,
+        quick: 1_000,
+        full: 3_000,
+    },
+    counts: "commits",
+    growth: Growth::Flat,
+    field: |bench| Box::pin(field(bench)),
+};
+
+async fn field(bench: &Bench) -> anyhow::Result<Field> {
+    Ok(Field::default().with(icomm::latency(bench).await?))
+}

@@ -1,0 +1,27 @@
+//! Single commits: 16 writers, one record each at a time.
+
+use crate::compare::{
+    icomm,
+    scale::Sizes,
+    workload::{Bench, Better, Field, Growth, Workload},
+};
+
+/// De-nominalised views delivered a second.
+pub const WORKLOAD: Workload = Workload {
+    name: "single-commits",
+    what: "16 writers, one record a commit, until the partner has all that it is granted",
+    unit: "records/s",
+    better: Better::Higher,
+    sizes: Sizes {
+        tiny: 160,
+        quick: 5_000,
+        full: 20_000,
+    },
+    counts: "records",
+    growth: Growth::Linear,
+    field: |bench| Box::pin(field(bench)),
+};
+
+async fn field(bench: &Bench) -> anyhow::Result<Field> {
+    Ok(Field::default().with(icomm::single_commits(bench).await?))
+}

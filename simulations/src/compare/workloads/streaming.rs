@@ -1,0 +1,27 @@
+//! Streaming: commits of 100 records reach the partner as they are made.
+
+use crate::compare::{
+    icomm,
+    scale::Sizes,
+    workload::{Bench, Better, Field, Growth, Workload},
+};
+
+/// De-nominalised views delivered a second.
+pub const WORKLOAD: Workload = Workload {
+    name: "streaming",
+    what: "commits of 100 records, up to 4 under way, until the partner has all that it is granted",
+    unit: "records/s",
+    better: Better::Higher,
+    sizes: Sizes {
+        tiny: 500,
+        quick: 20_000,
+        full: 50_000,
+    },
+    counts: "records",
+    growth: Growth::Linear,
+    field: |bench| Box::pin(field(bench)),
+};
+
+async fn field(bench: &Bench) -> anyhow::Result<Field> {
+    Ok(Field::default().with(icomm::streaming(bench).await?))
+}
