@@ -19,6 +19,7 @@ pub mod growth;
 pub mod icomm;
 pub mod limits;
 pub mod meter;
+pub mod nats;
 pub mod outcome;
 pub mod picture;
 pub mod rounds;
