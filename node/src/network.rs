@@ -44,6 +44,7 @@ pub use self::{
     node::Node,
     picture::{Discrepancy, NodePicture, Picture, Replica},
     plan::{Basis, MEMBERS_MAX, Member, Plan, Reach, Region},
+    ports::StreamPort,
     process::LOG_FILE,
 };
 use self::{home::Ports, identities::Identities};

@@ -22,6 +22,7 @@ pub mod meter;
 pub mod nats;
 pub mod outcome;
 pub mod picture;
+pub mod postgres;
 pub mod rounds;
 pub mod rows;
 pub mod scale;

@@ -13,14 +13,17 @@ use std::{
 use tokio::net::TcpSocket;
 
 /// A TCP port on 127.0.0.1 that nobody else is given.
-pub(super) struct StreamPort {
+pub struct StreamPort {
     address: SocketAddr,
     _held: TcpSocket,
 }
 
 impl StreamPort {
     /// Takes a free one.
-    pub(super) fn reserve() -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn reserve() -> io::Result<Self> {
         let held = TcpSocket::new_v4()?;
         held.set_reuseaddr(true)?;
         held.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
@@ -31,7 +34,7 @@ impl StreamPort {
     }
 
     /// Where the node listens.
-    pub(super) fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Servers know nothing of who started them and would outlive us if we were killed. So each is started by a shell that leaves
 //! a guard behind before it becomes the server: the guard reads from a pipe whose other end only we hold, and when that
-//! closes, because we dropped it or because we are gone, it kills the server.
+//! closes, because we dropped it or because we are gone, it ends the server.
 
 use std::{
     ffi::OsStr,
@@ -15,11 +15,36 @@ use std::{
     time::Duration,
 };
 
-/// The shell's part. In a background job standard input is `/dev/null`, so the pipe moves to descriptor 3 first.
-const GUARD: &str = r#"exec 3<&0; { read -r _ <&3; kill -KILL $$; } & exec "$@" 3<&- </dev/null"#;
+/// The shell's part; its first argument is the signal. In a background job standard input is `/dev/null`, so the pipe moves
+/// to descriptor 3 first.
+const GUARD: &str =
+    r#"signal=$1; shift; exec 3<&0; { read -r _ <&3; kill -"$signal" $$; } & exec "$@" 3<&- </dev/null"#;
 
-/// How long the guard may take before we kill the server ourselves.
-const GUARD_WITHIN: Duration = Duration::from_secs(1);
+/// How a server is made to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It is killed.
+    Kill,
+    /// It is told to end at once, by SIGQUIT: for one that would leave shared memory behind if it were killed.
+    Quit,
+}
+
+impl End {
+    fn signal(self) -> &'static str {
+        match self {
+            Self::Kill => "KILL",
+            Self::Quit => "QUIT",
+        }
+    }
+
+    /// How long it may take before we kill the server ourselves.
+    fn within(self) -> Duration {
+        match self {
+            Self::Kill => Duration::from_secs(1),
+            Self::Quit => Duration::from_secs(15),
+        }
+    }
+}
 
 /// How often it is looked whether the server is gone.
 const POLL: Duration = Duration::from_millis(5);
@@ -27,10 +52,11 @@ const POLL: Duration = Duration::from_millis(5);
 /// How many of its log's last lines tell why a server ended.
 const LAST_LINES_MAX: usize = 8;
 
-/// A running server. Dropping it kills it and waits until it is gone: what it wrote is thrown away anyway.
+/// A running server. Dropping it ends it and waits until it is gone: what it wrote is thrown away anyway.
 #[derive(Debug)]
 pub struct Daemon {
     name: String,
+    end: End,
     child: Child,
     log: PathBuf,
 }
@@ -46,12 +72,23 @@ impl Daemon {
         arguments: impl IntoIterator<Item = A>,
         folder: &Path,
     ) -> io::Result<Self> {
+        Self::start_as(name, End::Kill, folder, |command| {
+            command.arg(program).args(arguments);
+        })
+    }
+
+    /// The same for a server with further wishes: `complete` gets the command as far as the server's program, and adds that,
+    /// its arguments, its environment and as whom it runs.
+    ///
+    /// # Errors
+    /// The log can't be written, or there is no shell, or nobody like that.
+    pub fn start_as(name: &str, end: End, folder: &Path, complete: impl FnOnce(&mut Command)) -> io::Result<Self> {
         let log = folder.join(format!("{name}.log"));
         let out = File::create(&log)?;
-        let child = Command::new("sh")
-            .args(["-c", GUARD, "guard"])
-            .arg(program)
-            .args(arguments)
+        let mut command = Command::new("sh");
+        command.args(["-c", GUARD, "guard", end.signal()]);
+        complete(&mut command);
+        let child = command
             .stdin(Stdio::piped())
             .stdout(out.try_clone()?)
             .stderr(out)
@@ -59,7 +96,7 @@ impl Daemon {
             .process_group(0)
             .spawn()?;
         let name = name.to_owned();
-        Ok(Self { name, child, log })
+        Ok(Self { name, end, child, log })
     }
 
     /// The server's process id.
@@ -92,10 +129,10 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // The guard kills the server by its number, so the number must stay the server's until the guard has done so: first
+        // The guard ends the server by its number, so the number must stay the server's until the guard has done so: first
         // let go of the pipe, then wait. Should somebody have killed the guard, we are the ones who kill.
         drop(self.child.stdin.take());
-        let polls = GUARD_WITHIN.as_millis() / POLL.as_millis();
+        let polls = self.end.within().as_millis() / POLL.as_millis();
         for _ in 0..polls {
             if !matches!(self.child.try_wait(), Ok(None)) {
                 return;
