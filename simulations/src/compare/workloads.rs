@@ -3,6 +3,7 @@
 pub mod catch_up;
 pub mod import;
 pub mod latency;
+pub mod reconnect;
 pub mod single_commits;
 pub mod streaming;
 pub mod verify;
@@ -16,5 +17,6 @@ pub const ALL: &[Workload] = &[
     streaming::WORKLOAD,
     single_commits::WORKLOAD,
     latency::WORKLOAD,
+    reconnect::WORKLOAD,
     verify::WORKLOAD,
 ];
