@@ -1,6 +1,7 @@
 //! What is measured: a file a workload.
 
 pub mod catch_up;
+pub mod footprint;
 pub mod import;
 pub mod latency;
 pub mod reconnect;
@@ -19,4 +20,5 @@ pub const ALL: &[Workload] = &[
     latency::WORKLOAD,
     reconnect::WORKLOAD,
     verify::WORKLOAD,
+    footprint::WORKLOAD,
 ];
