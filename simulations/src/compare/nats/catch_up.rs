@@ -1,6 +1,7 @@
 //! Catch-up: the stream is full; a new mirror begins, and the clock stops when it has everything.
 
 use futures::future::BoxFuture;
+use tokio::time::Instant;
 
 use super::{Names, Rounds, filled, jetstream::Jetstream, messages::Messages, servers, servers::Servers, streaming};
 use crate::compare::series::Sample;
@@ -32,14 +33,14 @@ impl Rounds for CatchUp {
         Box::pin(async move {
             self.round += 1;
             let Names { mirror, .. } = Names::of_round(self.round);
-            let watch = at.watch()?;
+            let (before, begun) = (at.cost()?, Instant::now());
             self.receiver
                 .mirror(&mirror, &self.full.stream, servers::SENDER)
                 .await?;
             filled(&self.receiver, &mirror, self.messages).await?;
-            let sample = watch.sample(self.messages)?;
+            let (seconds, cost) = (begun.elapsed().as_secs_f64(), at.cost()? - before);
             self.receiver.delete(&mirror).await?;
-            Ok(sample)
+            Ok(cost.rate(self.messages, seconds))
         })
     }
 }

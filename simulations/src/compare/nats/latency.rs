@@ -52,7 +52,7 @@ impl Latency {
 }
 
 impl Rounds for Latency {
-    fn round<'a>(&'a mut self, _: &'a Servers) -> BoxFuture<'a, anyhow::Result<Sample>> {
+    fn round<'a>(&'a mut self, at: &'a Servers) -> BoxFuture<'a, anyhow::Result<Sample>> {
         Box::pin(async move {
             self.round += 1;
             let names = Names::of_round(self.round);
@@ -71,14 +71,17 @@ impl Rounds for Latency {
                 }
                 Ok(came)
             };
+            let before = at.cost()?;
             let (calls, came) = futures::try_join!(self.publish(), receive)?;
+            let cost = at.cost()? - before;
             let delays: Delays = calls
                 .iter()
                 .zip(&came)
                 .map(|(call, came)| came.duration_since(*call))
                 .collect();
             removed(&self.sender, &self.receiver, &names).await?;
-            delays.sample().context("nothing was published")
+            let sample = delays.sample().context("nothing was published")?;
+            Ok(cost.beside(sample, self.messages.count()))
         })
     }
 }

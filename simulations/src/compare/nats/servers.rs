@@ -23,8 +23,7 @@ use super::{client::Client, jetstream::Jetstream};
 use crate::compare::{
     certificates::{Authority, Files, Identity},
     daemon::Daemon,
-    meter,
-    series::Sample,
+    icomm::cost::Cost,
 };
 
 /// How long a server may take until it serves, and the link between them until it is up.
@@ -97,15 +96,9 @@ impl Servers {
         Ok(Jetstream::new(self.connect(&self.receiver).await?, None))
     }
 
-    /// What happens from now on, on the clock and in CPU time.
-    pub(super) fn watch(&self) -> anyhow::Result<Watch> {
-        let ids = [self.sender.daemon.id(), self.receiver.daemon.id()];
-        Ok(Watch {
-            cpu: meter::cpu_seconds(&ids)?,
-            own_cpu: meter::own_cpu_seconds()?,
-            ids,
-            began: Instant::now(),
-        })
+    /// What both have cost so far.
+    pub(super) fn cost(&self) -> anyhow::Result<Cost> {
+        Cost::of(Some(self.sender.daemon.id()), Some(self.receiver.daemon.id()))
     }
 
     async fn connect(&self, server: &Server) -> anyhow::Result<Client> {
@@ -123,25 +116,6 @@ impl Servers {
             tokio::time::sleep(POLL).await;
         }
         Ok(())
-    }
-}
-
-/// A measurement that has begun.
-pub(super) struct Watch {
-    ids: [u32; 2],
-    began: Instant,
-    cpu: f64,
-    own_cpu: f64,
-}
-
-impl Watch {
-    /// What it came to: that many records, with the CPU time of both servers, and that of the writer beside it.
-    pub(super) fn sample(self, records: u64) -> anyhow::Result<Sample> {
-        let seconds = self.began.elapsed().as_secs_f64();
-        let cpu = meter::cpu_seconds(&self.ids)? - self.cpu;
-        let own = meter::own_cpu_seconds()? - self.own_cpu;
-        let sample = Sample::rate(records, seconds, cpu);
-        Ok(sample.with("writer_cpu_us_per_record", own * 1e6 / records as f64))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use futures::future::{BoxFuture, try_join_all};
 
 use super::{
-    Names, Rounds, SUBJECT, filled, jetstream::Jetstream, messages::Messages, primed, removed, servers::Servers,
+    Names, Rounds, SUBJECT, Watch, filled, jetstream::Jetstream, messages::Messages, primed, removed, servers::Servers,
 };
 use crate::compare::series::Sample;
 
@@ -39,11 +39,11 @@ impl Rounds for SingleCommits {
                 anyhow::bail!("there are no writers");
             };
             primed(first, &self.receiver, &names).await?;
-            let watch = at.watch()?;
+            let watch = Watch::start(at)?;
             let left = Mutex::new(self.messages.iter());
             try_join_all(self.senders.iter().map(|sender| write(sender, &left))).await?;
             filled(&self.receiver, &names.mirror, 1 + self.messages.count()).await?;
-            let sample = watch.sample(self.messages.count())?;
+            let sample = watch.stop(at, self.messages.count())?;
             removed(first, &self.receiver, &names).await?;
             Ok(sample)
         })

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use futures::future::BoxFuture;
 
 use super::{
-    Names, Rounds, SUBJECT, filled,
+    Names, Rounds, SUBJECT, Watch, filled,
     jetstream::{Jetstream, Stored},
     messages::Messages,
     primed, removed,
@@ -40,10 +40,10 @@ impl Rounds for Streaming {
             self.round += 1;
             let names = Names::of_round(self.round);
             primed(&self.sender, &self.receiver, &names).await?;
-            let watch = at.watch()?;
+            let watch = Watch::start(at)?;
             publish(&self.sender, &self.messages).await?;
             filled(&self.receiver, &names.mirror, 1 + self.messages.count()).await?;
-            let sample = watch.sample(self.messages.count())?;
+            let sample = watch.stop(at, self.messages.count())?;
             removed(&self.sender, &self.receiver, &names).await?;
             Ok(sample)
         })

@@ -3,7 +3,7 @@
 use tokio::task::block_in_place;
 
 use crate::compare::{
-    icomm, limits, postgres,
+    icomm, limits, nats, postgres,
     scale::Sizes,
     workload::{Bench, Better, Field, Growth, Workload},
 };
@@ -31,5 +31,6 @@ async fn field(bench: &Bench) -> anyhow::Result<Field> {
     }
     Ok(field
         .with_or_absent(postgres::catch_up(bench).await?)
+        .with_or_absent(nats::catch_up(bench).await?)
         .with(block_in_place(|| limits::bare_path(bench))?))
 }

@@ -1,7 +1,7 @@
 //! Latency: from the commit to the partner, at 100 commits a second.
 
 use crate::compare::{
-    icomm,
+    icomm, nats,
     scale::Sizes,
     workload::{Bench, Better, Field, Growth, Workload},
 };
@@ -23,5 +23,9 @@ pub const WORKLOAD: Workload = Workload {
 };
 
 async fn field(bench: &Bench) -> anyhow::Result<Field> {
-    Ok(Field::default().with(icomm::latency(bench).await?))
+    let field = Field::default().with(icomm::latency(bench).await?);
+    if !bench.peers {
+        return Ok(field);
+    }
+    Ok(field.with_or_absent(nats::latency(bench).await?))
 }

@@ -1,7 +1,7 @@
 //! Single commits: 16 writers, one record each at a time.
 
 use crate::compare::{
-    icomm,
+    icomm, nats,
     scale::Sizes,
     workload::{Bench, Better, Field, Growth, Workload},
 };
@@ -23,5 +23,9 @@ pub const WORKLOAD: Workload = Workload {
 };
 
 async fn field(bench: &Bench) -> anyhow::Result<Field> {
-    Ok(Field::default().with(icomm::single_commits(bench).await?))
+    let field = Field::default().with(icomm::single_commits(bench).await?);
+    if !bench.peers {
+        return Ok(field);
+    }
+    Ok(field.with_or_absent(nats::single_commits(bench).await?))
 }

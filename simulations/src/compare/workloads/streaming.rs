@@ -1,7 +1,7 @@
 //! Streaming: commits of 100 records reach the partner as they are made.
 
 use crate::compare::{
-    icomm,
+    icomm, nats,
     scale::Sizes,
     workload::{Bench, Better, Field, Growth, Workload},
 };
@@ -23,5 +23,9 @@ pub const WORKLOAD: Workload = Workload {
 };
 
 async fn field(bench: &Bench) -> anyhow::Result<Field> {
-    Ok(Field::default().with(icomm::streaming(bench).await?))
+    let field = Field::default().with(icomm::streaming(bench).await?);
+    if !bench.peers {
+        return Ok(field);
+    }
+    Ok(field.with_or_absent(nats::streaming(bench).await?))
 }
