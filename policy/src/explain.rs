@@ -223,7 +223,7 @@ fn grant_fates(snapshot: &Snapshot, route: Route<'_>, class: Option<&Class>, now
     let mut fates = Vec::new();
     for (from, to) in legs {
         let passing_on = to != receiver;
-        for entry in snapshot.book.entries() {
+        for entry in snapshot.book.entries_between(from, to) {
             let agreement = entry.ratified.agreement();
             let Some(standing) = snapshot.book.standing(agreement.id(), agreement.version(), now) else {
                 continue;

@@ -380,7 +380,7 @@ fn grants_in_force<'a>(
 ) -> Result<Vec<&'a CompiledGrant>, Forbidden> {
     let mut active = Vec::new();
     let mut idle = Vec::new();
-    for entry in book.entries() {
+    for entry in book.entries_between(from, to) {
         let mut concerned = entry
             .ratified
             .grants()

@@ -5,12 +5,12 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use icomm_pki::{MemberId, Role};
 
 use crate::agreement::Purpose;
-use crate::book::{Book, Change, DocumentKind, Refusal};
+use crate::book::{Book, Change, Document, DocumentKind, Refusal};
 use crate::cedar::overlay::Overlay;
 use crate::decision::{Decision, Receiver, Request, decide};
 use crate::directory::KeyDirectory;
@@ -29,12 +29,13 @@ struct Shared {
     change: Mutex<()>,
 }
 
-/// What holds at one generation.
+/// What holds at one generation. A copy is cheap.
+#[derive(Clone)]
 pub(crate) struct Snapshot {
     pub(crate) generation: u64,
-    pub(crate) book: Book,
+    pub(crate) book: Arc<Book>,
     pub(crate) directory: Arc<dyn KeyDirectory>,
-    pub(crate) overlays: Vec<Overlay>,
+    pub(crate) overlays: Arc<[Overlay]>,
 }
 
 impl Snapshot {
@@ -53,9 +54,9 @@ impl Policy {
     pub fn new(book: Book, directory: Arc<dyn KeyDirectory>, overlays: Vec<Overlay>) -> Self {
         let snapshot = Snapshot {
             generation: 1,
-            book,
+            book: book.into(),
             directory,
-            overlays,
+            overlays: overlays.into(),
         };
         Self(Arc::new(Shared {
             generation: AtomicU64::new(1),
@@ -78,7 +79,7 @@ impl Policy {
 
     /// The book as it is now.
     #[must_use]
-    pub fn book(&self) -> Book {
+    pub fn book(&self) -> Arc<Book> {
         self.snapshot().book.clone()
     }
 
@@ -89,10 +90,8 @@ impl Policy {
     /// When the book does not take it.
     pub fn examine(&self, kind: DocumentKind, bytes: &[u8], now: u64) -> Result<Change, Refusal> {
         let snapshot = self.snapshot();
-        snapshot
-            .book
-            .clone()
-            .receive(kind, bytes, snapshot.directory.as_ref(), now)
+        let document = Document::verify(kind, bytes, snapshot.directory.as_ref())?;
+        snapshot.book.judge(&document, now)
     }
 
     /// Verifies a document and takes it into the book; `now` in seconds since 1970.
@@ -100,31 +99,25 @@ impl Policy {
     /// # Errors
     /// When the book does not take it. The policy is then as before.
     pub fn receive(&self, kind: DocumentKind, bytes: &[u8], now: u64) -> Result<Change, Refusal> {
-        self.change(|snapshot| {
-            let mut book = snapshot.book.clone();
-            let change = book.receive(kind, bytes, snapshot.directory.as_ref(), now)?;
-            let next = (change != Change::Nothing).then(|| Snapshot {
-                book,
-                ..snapshot.copied()
-            });
-            Ok((change, next))
+        let changing = self.changing();
+        // Nobody waits while signatures are verified and policies compiled.
+        let document = Document::verify(kind, bytes, self.snapshot().directory.as_ref())?;
+        if self.snapshot().book.judge(&document, now)? == Change::Nothing {
+            return Ok(Change::Nothing);
+        }
+        self.replace(&changing, |snapshot| {
+            Arc::make_mut(&mut snapshot.book).take(document, now)
         })
     }
 
     /// Takes another directory: a new trust bundle arrived.
     pub fn set_directory(&self, directory: Arc<dyn KeyDirectory>) {
-        self.replace(|snapshot| Snapshot {
-            directory,
-            ..snapshot.copied()
-        });
+        self.replace(&self.changing(), |snapshot| snapshot.directory = directory);
     }
 
     /// Takes other national laws.
     pub fn set_overlays(&self, overlays: Vec<Overlay>) {
-        self.replace(|snapshot| Snapshot {
-            overlays,
-            ..snapshot.copied()
-        });
+        self.replace(&self.changing(), |snapshot| snapshot.overlays = overlays.into());
     }
 
     /// Decides once. A link uses a [session](Self::session), which remembers.
@@ -171,40 +164,26 @@ impl Policy {
     }
 
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
-        // A snapshot is replaced as a whole, so a panic while the lock was held can't have left half of one.
+        // Nothing panics while the lock is held, so there is no half of a change.
         self.0.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn replace(&self, next: impl FnOnce(&Snapshot) -> Snapshot) {
-        let changed: Result<(), Refusal> = self.change(|snapshot| Ok(((), Some(next(snapshot)))));
-        debug_assert!(changed.is_ok(), "nothing here refuses");
+    fn changing(&self) -> MutexGuard<'_, ()> {
+        self.0.change.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change<T>(
-        &self,
-        decide: impl FnOnce(&Snapshot) -> Result<(T, Option<Snapshot>), Refusal>,
-    ) -> Result<T, Refusal> {
-        let _changing = self.0.change.lock().unwrap_or_else(PoisonError::into_inner);
-        let (answer, next) = decide(&self.snapshot())?;
-        if let Some(mut next) = next {
-            next.generation += 1;
-            let generation = next.generation;
-            *self.0.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
-            // After the snapshot: who sees the new number finds the new snapshot or a later one.
-            self.0.generation.store(generation, Ordering::Release);
-        }
-        Ok(answer)
-    }
-}
-
-impl Snapshot {
-    fn copied(&self) -> Self {
-        Self {
-            generation: self.generation,
-            book: self.book.clone(),
-            directory: self.directory.clone(),
-            overlays: self.overlays.clone(),
-        }
+    /// Makes the next generation. `change` does what it does to the book in place, unless somebody is reading the old one
+    /// just now: then to a copy.
+    fn replace<T>(&self, _changing: &MutexGuard<'_, ()>, change: impl FnOnce(&mut Snapshot) -> T) -> T {
+        let mut current = self.0.current.write().unwrap_or_else(PoisonError::into_inner);
+        let snapshot = Arc::make_mut(&mut current);
+        let answer = change(snapshot);
+        snapshot.generation += 1;
+        let generation = snapshot.generation;
+        drop(current);
+        // After the snapshot: who sees the new number finds the new snapshot or a later one.
+        self.0.generation.store(generation, Ordering::Release);
+        answer
     }
 }
 

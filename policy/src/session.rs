@@ -19,7 +19,7 @@ use crate::decision::{Decision, Receiver, decide};
 use crate::forbidden::Forbidden;
 use crate::lane::{Held, Lane, Route};
 use crate::permit::{Disclosed, Upstream};
-use crate::policy::{Policy, Snapshot};
+use crate::policy::Policy;
 
 /// The most classes that a session remembers for one originator; then it forgets them all and begins again. A hostile
 /// originator can make up classes without end.
@@ -64,7 +64,9 @@ impl SessionPolicy {
 /// The policy towards one member.
 pub struct PeerSession {
     policy: Policy,
-    snapshot: Arc<Snapshot>,
+    /// INVARIANT: every memory is of this generation or a later one. The policy's snapshot itself is not kept: as long as
+    /// nobody holds one, changing the book copies nothing.
+    generation: u64,
     receiver: Receiver,
     purpose: Option<Purpose>,
     origins: HashMap<MemberId, Memory>,
@@ -84,10 +86,9 @@ struct Memory {
 
 impl PeerSession {
     pub(crate) fn new(policy: Policy, receiver: Receiver, purpose: Option<Purpose>) -> Self {
-        let snapshot = policy.snapshot();
         Self {
+            generation: policy.generation(),
             policy,
-            snapshot,
             receiver,
             purpose,
             origins: HashMap::new(),
@@ -97,7 +98,7 @@ impl PeerSession {
     /// The generation that the session's answers are of; compare with [`Policy::generation`].
     #[must_use]
     pub fn generation(&self) -> u64 {
-        self.snapshot.generation
+        self.generation
     }
 
     /// Who is at the other end.
@@ -136,12 +137,14 @@ impl PeerSession {
 
     /// The memory about `origin`, as far as it still holds, and who asks.
     fn memory(&mut self, origin: &MemberId, now: u64) -> (&mut Memory, &MemberId) {
-        if self.policy.generation() != self.snapshot.generation {
-            self.snapshot = self.policy.snapshot();
+        let generation = self.policy.generation();
+        if generation != self.generation {
             self.origins.clear();
+            self.generation = generation;
         }
-        let (snapshot, receiver) = (&self.snapshot, &self.receiver);
+        let (policy, receiver) = (&self.policy, &self.receiver);
         let open = || {
+            let snapshot = policy.snapshot();
             let holder = snapshot.book.owner();
             let route = Route {
                 origin,

@@ -213,9 +213,7 @@ impl Law {
     /// Suspends an agreement in this member's name, at once.
     pub fn suspend(&self, id: &AgreementId, reason: &str, now: u64) -> Result<Adopted, AdoptError> {
         let book = self.policy.book();
-        let latest = book
-            .latest_with(&self.owner)
-            .find(|ratified| ratified.agreement().id() == id);
+        let latest = book.latest(id);
         let version = latest
             .ok_or_else(|| AdoptError::UnknownAgreement(id.clone()))?
             .agreement()
@@ -295,14 +293,14 @@ impl Law {
         })
     }
 
+    /// No version leaves out a party of an earlier one, so the latest names them all.
     fn audience(&self, id: &AgreementId) -> Audience {
         let book = self.policy.book();
-        let parties = book.agreements().filter(|ratified| ratified.agreement().id() == id);
-        Audience::Parties(
-            parties
-                .flat_map(|ratified| ratified.agreement().parties().cloned().collect::<Vec<_>>())
-                .collect(),
-        )
+        let parties = book
+            .latest(id)
+            .into_iter()
+            .flat_map(|latest| latest.agreement().parties());
+        Audience::Parties(parties.cloned().collect())
     }
 }
 

@@ -5,7 +5,10 @@ use proptest::prelude::*;
 use icomm_pki::{MemberId, MemberKey, MemberPublicKey, Role};
 
 use super::*;
-use crate::agreement::{InvalidSignatures, Party, Statement, Terms, bilateral};
+use crate::agreement::{
+    Acknowledgement, Agreement, InvalidSignatures, Party, Signed, SignedAgreement, Statement, Suspension, Terms,
+    bilateral,
+};
 
 /// KE, UG, TZ and TW, without roles or regions that matter here.
 struct Keys;
@@ -286,7 +289,8 @@ fn an_agreement_that_can_no_longer_be_verified_brings_no_older_one_back() {
     ];
     let (book, refusals) = Book::replay(member("KE"), documents, &Keys);
     assert_eq!(book.standing(&id(), 1, NOW), Some(Standing::Superseded { by: 2 }));
-    assert!(book.entries().all(|entry| entry.until <= entry.from));
+    let entries: Vec<Entry<'_>> = book.entries_between(&member("KE"), &member("UG")).collect();
+    assert!(entries.len() == 1 && entries.iter().all(|entry| entry.until <= entry.from));
     let bad = InvalidSignatures::BadSignature { member: member("UG") };
     assert!(
         matches!(&refusals[..], [Refusal::Signatures(invalid)] if *invalid == bad),
@@ -328,5 +332,57 @@ proptest! {
             prop_assert_eq!(book.standing(&id(), version, now), straight.standing(&id(), version, now));
         }
         prop_assert_eq!(book.documents_with(&member("UG")), straight.documents_with(&member("UG")));
+    }
+
+    #[test]
+    fn the_lists_of_who_is_with_whom_say_what_the_documents_say(
+        steps in proptest::collection::vec((0..3_usize, 1..4_u32, 0..5_usize), 1..24),
+    ) {
+        let members = ["KE", "UG", "TZ", "TW"];
+        let mut book = book();
+        for (which, version, what) in steps {
+            let id: AgreementId = format!("a{which}").parse().unwrap();
+            // The first with UG, the second with TZ, the third with both; later versions with TW too.
+            let parties: &[&str] = match (which, version) {
+                (0, 1) => &["KE", "UG"],
+                (1, 1) => &["KE", "TZ"],
+                (2, 1) => &["KE", "TZ", "UG"],
+                (0, _) => &["KE", "TW", "UG"],
+                (1, _) => &["KE", "TW", "TZ"],
+                _ => &members,
+            };
+            let (kind, bytes) = match what {
+                0 => (DocumentKind::Agreement, signed(terms(version, |t| {
+                    t.id = id;
+                    t.parties = parties.iter().map(|id| Party { member: member(id), ..t.parties[0].clone() }).collect();
+                    for grant in &mut t.grants {
+                        grant.from = "parties".parse().unwrap();
+                        grant.to = "parties".parse().unwrap();
+                    }
+                }))),
+                by => {
+                    let suspension = Suspension::new(id, version, member(members[by - 1]), NOW, "test");
+                    (DocumentKind::Suspension, said(suspension))
+                }
+            };
+            let _ = book.receive(kind, &bytes, &Keys, NOW);
+
+            prop_assert_eq!(book.held, book.files.values().filter(|file| !file.versions.is_empty()).count());
+            let is_with = |file: &File, member: &MemberId| match file.latest() {
+                Some(latest) => latest.agreement().has_party(member),
+                None => file.suspensions.contains_key(member),
+            };
+            for one in members.map(member) {
+                let listed: BTreeSet<_> = book.with.get(&one).cloned().unwrap_or_default();
+                let naive = book.files.iter().filter(|(_, file)| is_with(file, &one)).map(|(id, _)| id.clone());
+                prop_assert_eq!(listed, naive.collect());
+                for other in members.map(member) {
+                    let found: Vec<_> = book.entries_between(&one, &other).map(|e| e.ratified.agreement().digest()).collect();
+                    let both = |file: &&File| is_with(file, &one) && is_with(file, &other);
+                    let naive = book.files.values().filter(both).flat_map(File::entries);
+                    prop_assert_eq!(found, naive.map(|e| e.ratified.agreement().digest()).collect::<Vec<_>>());
+                }
+            }
+        }
     }
 }
