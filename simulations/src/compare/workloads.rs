@@ -4,6 +4,7 @@ pub mod catch_up;
 pub mod footprint;
 pub mod import;
 pub mod latency;
+pub mod policy;
 pub mod reconnect;
 pub mod single_commits;
 pub mod streaming;
@@ -19,6 +20,7 @@ pub const ALL: &[Workload] = &[
     single_commits::WORKLOAD,
     latency::WORKLOAD,
     reconnect::WORKLOAD,
+    policy::WORKLOAD,
     verify::WORKLOAD,
     footprint::WORKLOAD,
 ];
