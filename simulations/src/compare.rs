@@ -18,6 +18,7 @@ pub mod goals;
 pub mod growth;
 pub mod icomm;
 pub mod limits;
+pub mod machine;
 pub mod meter;
 pub mod nats;
 pub mod outcome;

@@ -16,6 +16,7 @@ use icomm_node::{environment::Environment, network::Folder};
 use icomm_simulations::compare::{
     goals,
     growth::Curve,
+    machine,
     outcome::Outcome,
     picture,
     rounds::{self, Watcher},
@@ -186,11 +187,14 @@ fn print(outcomes: &[Outcome], json: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     println!("{}\n", table::outcomes(outcomes));
-    println!("{}\n", table::figures(outcomes));
-    println!("{}", table::goals(&verdicts));
-    for remark in table::remarks(outcomes) {
-        println!("{remark}");
+    for figures in outcomes.iter().filter_map(table::figures) {
+        println!("{figures}\n");
     }
+    if !verdicts.is_empty() {
+        println!("{}\n", table::goals(&verdicts));
+    }
+    println!("{}\n", table::notes(outcomes));
+    println!("Machine: {}", machine::describe());
     Ok(())
 }
 

@@ -1,6 +1,9 @@
 //! The goals, as ratios of figures of one run, and whether they were reached.
 
-use super::{outcome::Outcome, series::Series};
+use super::{
+    outcome::Outcome,
+    series::{Measure, Series},
+};
 
 /// What must be reached.
 #[derive(Clone, Copy)]
@@ -9,10 +12,30 @@ pub struct Goal {
     pub what: &'static str,
     /// Which workload tells.
     pub workload: &'static str,
-    /// The figure, out of the workload's outcome; `None` where somebody is absent.
-    pub figure: fn(&Outcome) -> Option<f64>,
+    /// Which figure of it.
+    pub figure: Figure,
     /// The bound.
     pub bound: Bound,
+}
+
+/// A figure that is told by a workload's outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Figure {
+    /// icomm's over that of the contestant with this name.
+    Ratio(Measure, &'static str),
+    /// icomm's own with this name.
+    Own(&'static str),
+}
+
+impl Figure {
+    /// The figure; `None` where somebody is absent.
+    pub fn of(self, outcome: &Outcome) -> Option<f64> {
+        let ours: &Series = outcome.icomm()?;
+        match self {
+            Self::Ratio(measure, other) => Some(ours.median(measure)? / outcome.of(other)?.median(measure)?),
+            Self::Own(name) => ours.figures.get(name).map(|spread| spread.median),
+        }
+    }
 }
 
 /// A bound, and which side of it is good.
@@ -43,112 +66,90 @@ impl std::fmt::Display for Bound {
     }
 }
 
-/// icomm's figure over another's.
-fn ratio(outcome: &Outcome, other: &str, figure: fn(&Series) -> Option<f64>) -> Option<f64> {
-    Some(figure(outcome.icomm()?)? / figure(outcome.of(other)?)?)
-}
-
-/// A figure of icomm's by name.
-fn figure(outcome: &Outcome, name: &str) -> Option<f64> {
-    outcome.icomm()?.figures.get(name).map(|spread| spread.median)
-}
-
-fn value(series: &Series) -> Option<f64> {
-    Some(series.value.median)
-}
-
-fn cpu(series: &Series) -> Option<f64> {
-    series.cpu_us_per_record.map(|cpu| cpu.median)
-}
-
-fn p99(series: &Series) -> Option<f64> {
-    series.figures.get("p99_ms").map(|spread| spread.median)
-}
-
 /// All goals.
 pub const ALL: &[Goal] = &[
     Goal {
         what: "catch-up, records/s ÷ PostgreSQL's initial copy, rows/s",
         workload: "catch-up",
-        figure: |outcome| ratio(outcome, "postgresql", value),
+        figure: Figure::Ratio(Measure::Value, "postgresql"),
         bound: Bound::AtLeast(2.5),
     },
     Goal {
         what: "catch-up, CPU per record, both ends ÷ PostgreSQL's",
         workload: "catch-up",
-        figure: |outcome| ratio(outcome, "postgresql", cpu),
+        figure: Figure::Ratio(Measure::Cpu, "postgresql"),
         bound: Bound::AtMost(0.4),
     },
     Goal {
         what: "streaming in commits of 100 ÷ PostgreSQL",
         workload: "streaming",
-        figure: |outcome| ratio(outcome, "postgresql", value),
+        figure: Figure::Ratio(Measure::Value, "postgresql"),
         bound: Bound::AtLeast(4.0),
     },
     Goal {
         what: "single commits from 16 writers ÷ PostgreSQL",
         workload: "single-commits",
-        figure: |outcome| ratio(outcome, "postgresql", value),
+        figure: Figure::Ratio(Measure::Value, "postgresql"),
         bound: Bound::AtLeast(8.0),
     },
     Goal {
         what: "p99 from commit to visible ÷ PostgreSQL",
         workload: "latency",
-        figure: |outcome| ratio(outcome, "postgresql", p99),
+        figure: Figure::Ratio(Measure::Value, "postgresql"),
         bound: Bound::AtMost(0.7),
     },
     Goal {
         what: "catch-up ÷ NATS mirror catch-up, which neither syncs nor verifies",
         workload: "catch-up",
-        figure: |outcome| ratio(outcome, "nats", value),
+        figure: Figure::Ratio(Measure::Value, "nats"),
         bound: Bound::AtLeast(1.5),
     },
     Goal {
         what: "catch-up, CPU per record ÷ the bare path without gRPC, protobuf and Cedar",
         workload: "catch-up",
-        figure: |outcome| ratio(outcome, "bare-path", cpu),
+        figure: Figure::Ratio(Measure::Cpu, "bare-path"),
         bound: Bound::AtMost(1.5),
     },
     Goal {
         what: "import ÷ parse, hash and one sequential write alone",
         workload: "import",
-        figure: |outcome| ratio(outcome, "parse-hash-write", value),
+        figure: Figure::Ratio(Measure::Value, "parse-hash-write"),
         bound: Bound::AtLeast(0.5),
     },
     Goal {
         what: "verifying a view ÷ hashing alone, time",
         workload: "verify",
-        figure: |outcome| ratio(outcome, "hashing", value),
+        figure: Figure::Ratio(Measure::Value, "hashing"),
         bound: Bound::AtMost(1.5),
     },
     Goal {
         what: "no-change reconnect, round trips",
         workload: "reconnect",
-        figure: |outcome| figure(outcome, "round_trips"),
+        figure: Figure::Own("round_trips"),
         bound: Bound::AtMost(2.0),
     },
     Goal {
         what: "no-change reconnect, kB on the wire",
         workload: "reconnect",
-        figure: |outcome| figure(outcome, "wire_kb"),
+        figure: Figure::Own("wire_kb"),
         bound: Bound::AtMost(10.0),
     },
     Goal {
         what: "a decision with 10,000 agreements ÷ with 1",
         workload: "policy",
-        figure: |outcome| figure(outcome, "growth"),
+        figure: Figure::Own("growth"),
         bound: Bound::AtMost(1.2),
     },
     Goal {
         what: "memory of a national node, MB",
         workload: "footprint",
-        figure: |outcome| figure(outcome, "national_memory_mb"),
+        figure: Figure::Own("national_memory_mb"),
         bound: Bound::AtMost(150.0),
     },
     Goal {
         what: "memory of the root with 187 origins, MB",
         workload: "root",
-        figure: |outcome| figure(outcome, "root_memory_mb"),
+        figure: Figure::Own("root_memory_mb"),
         bound: Bound::AtMost(1000.0),
     },
 ];
@@ -173,7 +174,7 @@ impl Verdict {
 pub fn judge(outcomes: &[Outcome]) -> Vec<Verdict> {
     let verdict = |goal: &'static Goal| {
         let outcome = outcomes.iter().find(|outcome| outcome.workload.name == goal.workload)?;
-        let reached = (goal.figure)(outcome).filter(|figure| figure.is_finite());
+        let reached = goal.figure.of(outcome).filter(|figure| figure.is_finite());
         Some(Verdict { goal, reached })
     };
     ALL.iter().filter_map(verdict).collect()

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    series::{Series, Spread},
-    workload::{Absent, Kind, Workload},
+    series::{Measure, Series, Spread},
+    workload::{Absent, Better, Kind, Workload},
 };
 
 /// How one contestant did.
@@ -49,6 +49,17 @@ impl Outcome {
     /// Everybody but icomm.
     pub fn others(&self) -> impl Iterator<Item = &Standing> {
         self.standings.iter().filter(|standing| standing.kind != Kind::Icomm)
+    }
+
+    /// How many times better icomm is than another: below 1 it is worse. `None` where one of them has no such measure, or it is
+    /// nothing at all.
+    pub fn times_better(&self, other: &Standing, measure: Measure) -> Option<f64> {
+        let ratio = self.icomm()?.median(measure)? / other.series.median(measure)?;
+        let times = match (measure, self.workload.better) {
+            (Measure::Value, Better::Higher) => ratio,
+            (Measure::Value, Better::Lower) | (Measure::Cpu, _) => 1.0 / ratio,
+        };
+        (times.is_finite() && times > 0.0).then_some(times)
     }
 
     /// `{icomm, peers: {name: {value, ratio}}, unit, cpu_us_per_record}` and, beside that, size, rounds, spread and further

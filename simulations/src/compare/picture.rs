@@ -1,96 +1,192 @@
-//! The ratios as a picture: a bar for each comparison, on a logarithmic axis with 1 in the middle, goals as marks.
+//! The comparison as a picture: a bar for each contestant beside icomm, goals as marks on the bars, and below all goals with
+//! what was reached.
+//!
+//! ```text
+//!   catch-up     a new partner pulls …           1/2    1     2     5
+//!     postgresql                                         │██████████┃█ 3.1× ✓     312,000 : 101,000 records/s
+//!     nats                                               │████┃███ 1.8× ✓
+//!     (bare-path)                                   ▒▒▒▒▒│ 1/1.6
+//!   Goals
+//!     ✓ catch-up, records/s ÷ PostgreSQL's …                          ≥ 2.5      3.1
+//! ```
 
+mod axis;
+mod canvas;
+mod rows;
+
+use self::{
+    axis::Axis,
+    canvas::{Anchor, Canvas, Ink, wrap},
+    rows::{Bar, Group, Row},
+};
 use super::{
+    goals::{self, Verdict},
+    machine,
     outcome::Outcome,
-    table::figure,
-    workload::{Better, Kind},
+    table::{self, figure},
 };
 
-const WIDTH: f64 = 960.0;
-const LEFT: f64 = 250.0;
-const RIGHT: f64 = 90.0;
-const ROW: f64 = 26.0;
-const TOP: f64 = 64.0;
-/// The axis goes from 1 : 100 to 100 : 1; what lies beyond ends at the edge, with its figure beside it.
-const DECADES: f64 = 2.0;
+/// Where columns begin and end, in pixels.
+const MARGIN: f64 = 24.0;
+const LABEL: f64 = 40.0;
+const BARS: (f64, f64) = (200.0, 640.0);
+const RIGHT: f64 = canvas::WIDTH - MARGIN;
+/// Where the goals' bounds end.
+const BOUND: f64 = 800.0;
 
-struct Bar {
-    label: String,
-    /// How many times better than the other icomm is.
-    better: f64,
-    limit: bool,
-}
+const ROW: f64 = 24.0;
+const LINE: f64 = 17.0;
+/// How much of a row a bar takes.
+const THICK: f64 = 14.0;
 
-/// The picture as SVG: to the right of the middle icomm is the better one.
+/// The picture as SVG.
 pub fn draw(outcomes: &[Outcome]) -> String {
-    let bars = bars(outcomes);
-    let height = TOP + ROW * bars.len() as f64 + 30.0;
-    let middle = f64::midpoint(LEFT, WIDTH - RIGHT);
-    let scale = (WIDTH - RIGHT - LEFT) / 2.0 / DECADES;
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" font-family=\"sans-serif\" font-size=\"13\">\n\
-         <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#fff\"/>\n\
-         <text x=\"16\" y=\"24\" font-size=\"16\" font-weight=\"bold\">icomm beside its peers and the machine's limits</text>\n\
-         <text x=\"16\" y=\"44\" fill=\"#555\">times better (right) or worse (left) than the other; grey: a bare limit, not a product</text>\n"
+    let groups: Vec<Group> = outcomes.iter().map(Group::of).collect();
+    let bars = groups.iter().flat_map(|group| &group.rows).filter_map(Row::bar);
+    let axis = Axis::over(
+        bars.flat_map(|bar| [Some(bar.better), bar.goal].into_iter().flatten()),
+        BARS,
     );
-    for tenth in -2i32..=2 {
-        let x = middle + f64::from(tenth) * scale;
-        let bottom = height - 26.0;
-        let text = match tenth {
-            0 => "1".to_owned(),
-            tenth if tenth > 0 => format!("{}×", 10u32.pow(tenth.unsigned_abs())),
-            tenth => format!("1/{}", 10u32.pow(tenth.unsigned_abs())),
-        };
-        svg += &format!(
-            "<line x1=\"{x:.1}\" y1=\"{TOP}\" x2=\"{x:.1}\" y2=\"{bottom}\" stroke=\"#ccc\"/>\n\
-             <text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\" fill=\"#555\">{text}</text>\n",
-            bottom + 18.0
-        );
+    let mut canvas = Canvas::default();
+    head(&mut canvas, outcomes);
+    if let Some(axis) = &axis {
+        chart(&mut canvas, axis, &groups);
     }
-    for (row, bar) in bars.iter().enumerate() {
-        let y = TOP + ROW * row as f64 + 4.0;
-        let length = bar.better.log10().clamp(-DECADES, DECADES) * scale;
-        let (x, width) = (middle + length.min(0.0), length.abs());
-        let fill = match (bar.limit, bar.better >= 1.0) {
-            (true, _) => "#a0a0a0",
-            (false, true) => "#2f6f4f",
-            (false, false) => "#b3502f",
-        };
-        let end = middle + length;
-        let (at, anchor) = if length < 0.0 {
-            (end - 6.0, "end")
-        } else {
-            (end + 6.0, "start")
-        };
-        let baseline = y + ROW / 2.0 + 2.0;
-        svg += &format!(
-            "<text x=\"{}\" y=\"{baseline}\" text-anchor=\"end\">{}</text>\n\
-             <rect x=\"{x:.1}\" y=\"{y}\" width=\"{width:.1}\" height=\"{}\" fill=\"{fill}\"/>\n\
-             <text x=\"{at:.1}\" y=\"{baseline}\" text-anchor=\"{anchor}\">{}×</text>\n",
-            LEFT - 12.0,
-            bar.label,
-            ROW - 8.0,
-            figure(bar.better),
-        );
+    let verdicts = goals::judge(outcomes);
+    if !verdicts.is_empty() {
+        scores(&mut canvas, &verdicts);
     }
-    svg + "</svg>\n"
+    canvas.down(8.0);
+    canvas.finish()
 }
 
-fn bars(outcomes: &[Outcome]) -> Vec<Bar> {
-    let mut bars = Vec::new();
-    for outcome in outcomes {
-        let Some(ours) = outcome.icomm() else { continue };
-        for other in outcome.others() {
-            let ratio = ours.value.median / other.series.value.median;
-            bars.push(Bar {
-                label: format!("{} ÷ {}", outcome.workload.name, other.name),
-                better: match outcome.workload.better {
-                    Better::Higher => ratio,
-                    Better::Lower => 1.0 / ratio,
-                },
-                limit: other.kind == Kind::Limit,
-            });
+fn head(canvas: &mut Canvas, outcomes: &[Outcome]) {
+    canvas.down(38.0);
+    canvas.text(
+        MARGIN,
+        Anchor::Start,
+        Ink::Title,
+        "icomm beside its peers and the machine's limits",
+    );
+    canvas.down(24.0);
+    let rounds = outcomes
+        .iter()
+        .filter_map(|outcome| Some(outcome.icomm()?.rounds))
+        .max();
+    let told = format!(
+        "Same rows, same machine, same run; medians of {}.",
+        table::rounds(rounds.unwrap_or_default())
+    );
+    canvas.text(MARGIN, Anchor::Start, Ink::Faint, &told);
+    canvas.down(LINE);
+    canvas.text(MARGIN, Anchor::Start, Ink::Faint, &machine::describe());
+}
+
+/// The bars, group by group, below an axis, above it again.
+fn chart(canvas: &mut Canvas, axis: &Axis, groups: &[Group]) {
+    canvas.down(32.0);
+    let mut x = MARGIN;
+    for (fill, says) in [
+        ("better", "icomm is so many times better"),
+        ("worse", "icomm is worse"),
+        ("limit", "beside a part of the work alone: a limit, not a product"),
+    ] {
+        canvas.bar(x, x + THICK, THICK, fill);
+        canvas.text(x + THICK + 6.0, Anchor::Start, Ink::Small, says);
+        x += THICK + 30.0 + canvas::width(says, Ink::Small);
+    }
+    canvas.mark(x, ROW);
+    canvas.text(x + 8.0, Anchor::Start, Ink::Small, "goal");
+
+    canvas.down(34.0);
+    ticks(canvas, axis);
+    canvas.text(RIGHT, Anchor::End, Ink::Small, "icomm : the other");
+    let top = canvas.at() + 6.0;
+    canvas.down(8.0);
+    for group in groups {
+        canvas.down(30.0);
+        canvas.text(MARGIN, Anchor::Start, Ink::Strong, group.name);
+        for (line, text) in wrap(group.what, Ink::Small, RIGHT - BARS.0).iter().enumerate() {
+            canvas.down(if line == 0 { 0.0 } else { LINE });
+            canvas.text(BARS.0, Anchor::Start, Ink::Small, text);
+        }
+        for row in &group.rows {
+            canvas.down(ROW);
+            draw_row(canvas, axis, row);
         }
     }
-    bars
+    let bottom = canvas.at() + 12.0;
+    for (value, _) in axis.ticks() {
+        canvas.rule(axis.x(value), top, bottom, value == 1.0);
+    }
+    canvas.down(28.0);
+    ticks(canvas, axis);
 }
+
+fn ticks(canvas: &mut Canvas, axis: &Axis) {
+    for (value, text) in axis.ticks() {
+        canvas.text(axis.x(value), Anchor::Middle, Ink::Small, &text);
+    }
+}
+
+fn draw_row(canvas: &mut Canvas, axis: &Axis, row: &Row) {
+    match row {
+        Row::Bar(bar) => draw_bar(canvas, axis, bar),
+        Row::Alone { figure } => {
+            canvas.text(LABEL, Anchor::Start, Ink::Plain, "icomm");
+            canvas.text(RIGHT, Anchor::End, Ink::Small, figure);
+        }
+        Row::Absent { name, why } => {
+            canvas.text(LABEL, Anchor::Start, Ink::Plain, name);
+            for (line, text) in wrap(&format!("absent: {why}"), Ink::Small, RIGHT - BARS.0)
+                .iter()
+                .enumerate()
+            {
+                canvas.down(if line == 0 { 0.0 } else { LINE });
+                canvas.text(BARS.0, Anchor::Start, Ink::Small, text);
+            }
+        }
+    }
+}
+
+fn draw_bar(canvas: &mut Canvas, axis: &Axis, bar: &Bar) {
+    canvas.text(LABEL, Anchor::Start, Ink::Plain, &bar.label);
+    let (one, end) = (axis.x(1.0), axis.x(bar.better));
+    let fill = match (bar.limit, bar.better >= 1.0) {
+        (true, _) => "limit",
+        (false, true) => "better",
+        (false, false) => "worse",
+    };
+    canvas.bar(one.min(end), one.max(end), THICK, fill);
+    let goal = bar.goal.map(|goal| (axis.x(goal), bar.better >= goal));
+    if let Some((goal, _)) = goal {
+        canvas.mark(goal, ROW);
+    }
+    // Always to the right, where nothing else stands: to the left of a bar labels are near.
+    let right = goal.map_or(one, |(goal, _)| goal).max(one).max(end) + 8.0;
+    let times = table::times(bar.better);
+    canvas.text(right, Anchor::Start, Ink::Plain, &times);
+    if let Some((_, met)) = goal {
+        canvas.verdict(right + canvas::width(&times, Ink::Plain) + 4.0, Some(met));
+    }
+    canvas.text(RIGHT, Anchor::End, Ink::Small, &bar.figures);
+}
+
+/// All goals that were asked about.
+fn scores(canvas: &mut Canvas, verdicts: &[Verdict]) {
+    canvas.down(40.0);
+    canvas.text(MARGIN, Anchor::Start, Ink::Strong, "Goals");
+    canvas.text(BOUND, Anchor::End, Ink::Small, "bound");
+    canvas.text(RIGHT, Anchor::End, Ink::Small, "reached");
+    for verdict in verdicts {
+        canvas.down(ROW - 2.0);
+        canvas.verdict(MARGIN, verdict.met());
+        canvas.text(LABEL + 4.0, Anchor::Start, Ink::Plain, verdict.goal.what);
+        canvas.text(BOUND, Anchor::End, Ink::Plain, &verdict.goal.bound.to_string());
+        let reached = verdict.reached.map_or_else(|| "not measured".to_owned(), figure);
+        canvas.text(RIGHT, Anchor::End, Ink::Plain, &reached);
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

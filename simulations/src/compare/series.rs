@@ -68,6 +68,15 @@ impl Spread {
     }
 }
 
+/// What contestants are compared by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// The workload's figure.
+    Value,
+    /// CPU time a record.
+    Cpu,
+}
+
 /// All rounds of one contestant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
@@ -97,6 +106,14 @@ impl Series {
             figures,
             rounds: samples.len(),
         })
+    }
+
+    /// The median of a measure, where it was taken.
+    pub fn median(&self, measure: Measure) -> Option<f64> {
+        match measure {
+            Measure::Value => Some(self.value.median),
+            Measure::Cpu => self.cpu_us_per_record.map(|cpu| cpu.median),
+        }
     }
 }
 
