@@ -1,20 +1,14 @@
 //! A pair of servers on loopback: one publishes cases, the other subscribes to them, over TLS 1.3 with certificates on both
 //! sides.
 
-use std::{
-    fs::{self, Permissions},
-    os::unix::fs::PermissionsExt as _,
-    path::PathBuf,
-    time::Duration,
-};
+use std::{fs, path::PathBuf, time::Duration};
 
-use anyhow::Context as _;
 use tokio::time::{Instant, sleep};
 use tokio_postgres::Client;
 
 use super::{
     installation::Installation,
-    server::{Server, Settings, Tls},
+    server::{Home, Server, Settings, Tls},
     table::{self, PUBLICATION, TABLE},
 };
 use crate::compare::{
@@ -34,30 +28,6 @@ pub(super) const POLL: Duration = Duration::from_millis(2);
 
 /// How long anything may take that is not measured: slots, workers, checkpoints.
 const SETTLES_WITHIN: Duration = Duration::from_secs(120);
-
-/// A folder for servers, which goes away with them.
-#[derive(Debug)]
-pub(super) struct Home(pub(super) PathBuf);
-
-impl Home {
-    pub(super) fn make(bench: &Bench, installation: &Installation) -> anyhow::Result<Self> {
-        if installation.is_somebody_else() {
-            // Whoever the servers run as must get through to their own folder; nobody may look around.
-            fs::set_permissions(&bench.folder, Permissions::from_mode(0o711))?;
-        }
-        // A short name: the path of a socket has little room.
-        let home = Self(bench.fresh_folder("pg")?);
-        installation.hand_over(&home.0)?;
-        Ok(home)
-    }
-}
-
-impl Drop for Home {
-    fn drop(&mut self) {
-        // Gigabytes may be in it; what can't be removed goes with the whole run's folder.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// An authority, what the publisher shows, and what the replicating role does, in a folder that only servers can read.
 fn tls(folder: PathBuf, installation: &Installation) -> anyhow::Result<(Tls, Files)> {
@@ -89,7 +59,7 @@ pub(super) struct Pair {
     pub(super) publishers: Client,
     pub(super) subscribers: Client,
     // Dropped in this order: first the servers, then what they write into.
-    subscriber: Server,
+    pub(super) subscriber: Server,
     pub(super) publisher: Server,
     _home: Home,
 }
@@ -98,13 +68,13 @@ impl Pair {
     /// Makes and starts both.
     pub(super) async fn start(bench: &Bench, installation: &Installation, rows: &Rows) -> anyhow::Result<Self> {
         let home = Home::make(bench, installation)?;
-        let (tls, client) = tls(home.0.join("tls"), installation)?;
+        let (tls, client) = tls(home.folder("tls"), installation)?;
         let start = |name: &str, listens| {
             let settings = Settings {
                 scale: bench.scale,
                 listens,
             };
-            Server::start(installation, home.0.join(name), settings)
+            Server::start(installation, home.folder(name), settings)
         };
         let (publisher, subscriber) = futures::try_join!(start("publisher", Some(&tls)), start("subscriber", None))?;
         let (publishers, subscribers) = futures::try_join!(publisher.connect(), subscriber.connect())?;
@@ -138,7 +108,7 @@ impl Pair {
         let route = self.route.replace('\'', "''");
         let sql = format!(
             "CREATE SUBSCRIPTION {SUBSCRIPTION} CONNECTION '{route}' PUBLICATION {PUBLICATION}
-             WITH (copy_data = {copy}, synchronous_commit = on)"
+             WITH (copy_data = {copy}, synchronous_commit = on, binary = true)"
         );
         Ok(self.subscribers.batch_execute(&sql).await?)
     }
@@ -170,12 +140,22 @@ impl Pair {
         Ok(())
     }
 
-    /// Makes sure that the subscriber has so many rows.
-    pub(super) async fn expect(&self, rows: u64) -> anyhow::Result<()> {
-        let sql = format!("SELECT count(*) FROM {TABLE}");
-        let count: i64 = self.subscribers.query_one(&sql, &[]).await?.try_get(0)?;
-        let count = u64::try_from(count).context("a negative count")?;
-        anyhow::ensure!(count == rows, "PostgreSQL delivered {count} rows instead of {rows}");
+    /// Empties both tables, and leaves neither server anything to write that the next round would pay for.
+    pub(super) async fn clear(&self) -> anyhow::Result<()> {
+        let truncate = format!("TRUNCATE {TABLE}");
+        futures::try_join!(
+            self.publishers.batch_execute(&truncate),
+            self.subscribers.batch_execute(&truncate)
+        )?;
+        self.checkpoint().await
+    }
+
+    /// Has both servers write what they have not yet written.
+    pub(super) async fn checkpoint(&self) -> anyhow::Result<()> {
+        futures::try_join!(
+            self.publishers.batch_execute("CHECKPOINT"),
+            self.subscribers.batch_execute("CHECKPOINT")
+        )?;
         Ok(())
     }
 

@@ -4,7 +4,9 @@
 //! off or rare (autovacuum, timed checkpoints), in PostgreSQL's favour.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Permissions},
+    future::poll_fn,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
@@ -12,15 +14,19 @@ use std::{
 
 use anyhow::Context as _;
 use icomm_node::network::StreamPort;
-use tokio::time::{Instant, sleep};
-use tokio_postgres::{Client, Config, NoTls};
+use tokio::{
+    sync::mpsc::{self, UnboundedReceiver},
+    time::{Instant, sleep},
+};
+use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
 
-use super::{installation::Installation, pair::ROLE};
+use super::{installation::Installation, pair::ROLE, table};
 use crate::compare::{
     certificates::Files,
     daemon::{Daemon, End},
     rows::Rows,
     scale::Scale,
+    workload::Bench,
 };
 
 /// The superuser that `initdb` makes, and the database.
@@ -31,6 +37,35 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// How often it is asked.
 const POLL: Duration = Duration::from_millis(20);
+
+/// A folder for servers, which goes away with them.
+#[derive(Debug)]
+pub(super) struct Home(PathBuf);
+
+impl Home {
+    pub(super) fn make(bench: &Bench, installation: &Installation) -> anyhow::Result<Self> {
+        if installation.is_somebody_else() {
+            // Whoever the servers run as must get through to their own folder; nobody may look around.
+            fs::set_permissions(&bench.folder, Permissions::from_mode(0o711))?;
+        }
+        // A short name: the path of a socket has little room.
+        let home = Self(bench.fresh_folder("pg")?);
+        installation.hand_over(&home.0)?;
+        Ok(home)
+    }
+
+    /// Where a part of it is to be.
+    pub(super) fn folder(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // Gigabytes may be in it; what can't be removed goes with the whole run's folder.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
 
 /// A running server. Dropping it ends it.
 #[derive(Debug)]
@@ -119,24 +154,29 @@ impl Server {
         Ok(client)
     }
 
+    /// A connection that hears what is notified on a channel: the text, and when it came.
+    pub(super) async fn listen(&self, channel: &str) -> anyhow::Result<(Client, UnboundedReceiver<(String, Instant)>)> {
+        let (client, mut connection) = self.config().connect(NoTls).await?;
+        let (heard, arrivals) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+                if let AsyncMessage::Notification(notification) = message {
+                    // After the round nobody takes it any more.
+                    let _ = heard.send((notification.payload().to_owned(), Instant::now()));
+                }
+            }
+        });
+        client.batch_execute(&format!("LISTEN {channel}")).await?;
+        Ok((client, arrivals))
+    }
+
     /// Copies a file of cases into the table with `psql`, as an administrator would, and waits for its end.
-    pub(super) async fn copy_file(&self, rows: &Rows, table: &str, columns: &str) -> anyhow::Result<()> {
-        let file = rows.file.display().to_string().replace('\'', "''");
+    pub(super) async fn copy_file(&self, rows: &Rows) -> anyhow::Result<()> {
         let mut psql = self.installation.client("psql");
-        psql.args([
-            "--no-psqlrc",
-            "--quiet",
-            "--set=ON_ERROR_STOP=1",
-            "--username",
-            SUPERUSER,
-            "--host",
-        ])
-        .arg(&self.folder)
-        .args(["--port", &self.port().to_string(), "--command"])
-        .arg(format!(
-            r"\copy {table} ({columns}) from '{file}' with (format csv, header)"
-        ))
-        .arg(SUPERUSER);
+        psql.args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--host"])
+            .arg(&self.folder)
+            .args(["--port", &self.port().to_string(), "--username", SUPERUSER])
+            .args(["--command", &table::copy_file(rows)?, SUPERUSER]);
         finish(psql).await
     }
 

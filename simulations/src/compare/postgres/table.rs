@@ -7,7 +7,9 @@
 //!
 //! Blank columns stand last, where they cost a row nothing but their bits.
 
-use std::fmt::Write as _;
+use bytes::Bytes;
+use csv::StringRecord;
+use tokio_postgres::Client;
 
 use crate::compare::rows::{CATEGORIES, Rows};
 
@@ -17,12 +19,14 @@ pub(super) const TABLE: &str = "cases";
 /// The publication's name.
 pub(super) const PUBLICATION: &str = "shared";
 
-/// The column that rows are filtered by.
-const CATEGORY: &str = "goods_1_category";
+/// The column that rows are filtered by. (Where these cases have a second category, it is that of the first.)
+pub(super) const CATEGORY: &str = "goods_1_category";
 
 /// A column that made-up cases fill.
-struct Column {
-    name: &'static str,
+pub(super) struct Column {
+    /// As the template calls it.
+    pub(super) name: &'static str,
+    /// Its type.
     kind: &'static str,
 }
 
@@ -118,50 +122,20 @@ const WITHHELD: &[Column] = &[
     text("narrative"),
 ];
 
-fn filled() -> impl Iterator<Item = &'static Column> {
+/// The columns that made-up cases fill, in the order in which [`insert`] and [`copy`] want them after the id.
+pub(super) fn filled() -> impl Iterator<Item = &'static Column> {
     OPEN.iter().chain(WITHHELD)
-}
-
-/// The names of columns, as SQL wants them.
-fn names<'a>(columns: impl IntoIterator<Item = &'a Column>) -> String {
-    columns
-        .into_iter()
-        .map(|column| column.name)
-        .collect::<Vec<_>>()
-        .join(", ")
-}
-
-fn definitions<'a>(columns: impl IntoIterator<Item = &'a Column>) -> String {
-    columns
-        .into_iter()
-        .fold(String::new(), |mut sql, Column { name, kind }| {
-            // Writing to a string can't fail.
-            let _ = write!(sql, ", {name} {kind}");
-            sql
-        })
-}
-
-/// The columns of a file, in its order, as SQL wants them.
-pub(super) fn columns_of(rows: &Rows) -> anyhow::Result<String> {
-    let mut reader = csv::Reader::from_path(&rows.file)?;
-    Ok(reader.headers()?.iter().collect::<Vec<_>>().join(", "))
 }
 
 /// The table of a publisher: it takes every column of the file.
 pub(super) fn publishers(rows: &Rows) -> anyhow::Result<String> {
-    let mut reader = csv::Reader::from_path(&rows.file)?;
-    let blank = reader
-        .headers()?
-        .iter()
-        .filter(|name| filled().all(|column| column.name != *name));
-    let blank = blank.fold(String::new(), |mut sql, name| {
-        let _ = write!(sql, ", {name} text");
-        sql
-    });
-    let definitions = definitions(filled());
+    let header = header(rows)?;
+    let blank = header.iter().filter(|name| filled().all(|column| column.name != *name));
+    let blank: String = blank.map(|name| format!(", {name} text")).collect();
     Ok(format!(
         "CREATE SEQUENCE {TABLE}_id CACHE 1000;
-         CREATE TABLE {TABLE} (id bigint PRIMARY KEY DEFAULT nextval('{TABLE}_id'){definitions}{blank})"
+         CREATE TABLE {TABLE} (id bigint PRIMARY KEY DEFAULT nextval('{TABLE}_id'){}{blank})",
+        definitions(filled())
     ))
 }
 
@@ -178,4 +152,115 @@ pub(super) fn publication() -> String {
          WITH (publish = 'insert')",
         names(OPEN)
     )
+}
+
+/// What `psql` does with a file of cases; ids are made on the way.
+pub(super) fn copy_file(rows: &Rows) -> anyhow::Result<String> {
+    let columns: Vec<String> = header(rows)?.iter().map(str::to_owned).collect();
+    let file = rows.file.display().to_string().replace('\'', "''");
+    Ok(format!(
+        r"\copy {TABLE} ({}) from '{file}' with (format csv, header)",
+        columns.join(", ")
+    ))
+}
+
+/// Copies cases in the form of [`copied`].
+pub(super) fn copy() -> String {
+    format!("COPY {TABLE} (id, {}) FROM STDIN", names(filled()))
+}
+
+/// Cases in the text form of COPY: a line each, columns between tabs, NULL for blanks.
+pub(super) fn copied(cases: &[StringRecord]) -> Bytes {
+    let mut lines = String::new();
+    for case in cases {
+        for (at, text) in case.iter().enumerate() {
+            if at > 0 {
+                lines.push('\t');
+            }
+            if text.is_empty() {
+                lines += "\\N";
+            }
+            for letter in text.chars() {
+                match letter {
+                    '\\' => lines += "\\\\",
+                    '\t' => lines += "\\t",
+                    '\n' => lines += "\\n",
+                    '\r' => lines += "\\r",
+                    letter => lines.push(letter),
+                }
+            }
+        }
+        lines.push('\n');
+    }
+    lines.into()
+}
+
+/// Inserts one case: a parameter for the id and for each filled column.
+pub(super) fn insert() -> String {
+    let parameters: String = (2..).zip(filled()).map(|(at, _)| format!(", ${at}")).collect();
+    format!("INSERT INTO {TABLE} (id, {}) VALUES ($1{parameters})", names(filled()))
+}
+
+/// Makes sure that somebody has so many rows.
+pub(super) async fn expect(client: &Client, rows: u64) -> anyhow::Result<()> {
+    let count = client.query_one(&format!("SELECT count(*) FROM {TABLE}"), &[]).await?;
+    let count = u64::try_from(count.try_get::<_, i64>(0)?)?;
+    anyhow::ensure!(count == rows, "PostgreSQL holds {count} rows instead of {rows}");
+    Ok(())
+}
+
+fn header(rows: &Rows) -> anyhow::Result<StringRecord> {
+    Ok(csv::Reader::from_path(&rows.file)?.headers()?.clone())
+}
+
+fn names(columns: impl IntoIterator<Item = &'static Column>) -> String {
+    columns
+        .into_iter()
+        .map(|column| column.name)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn definitions(columns: impl IntoIterator<Item = &'static Column>) -> String {
+    let definition = |Column { name, kind }: &Column| format!(", {name} {kind}");
+    columns.into_iter().map(definition).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use csv::StringRecord;
+    use icomm_node::{environment::Environment, network::Folder};
+
+    use super::{copied, filled, header};
+    use crate::compare::{rows, scale::Scale, workload::Bench};
+
+    #[test]
+    fn the_columns_are_those_that_made_up_cases_fill() {
+        let folder = Folder::temporary(&Environment::system()).unwrap();
+        let bench = Bench {
+            program: "icomm".into(),
+            folder: folder.path().to_owned(),
+            scale: Scale::Tiny,
+            size: 0,
+            peers: true,
+        };
+        let rows = rows::file(&bench, 10_000).unwrap();
+        let header = header(&rows).unwrap();
+        let mut seen = BTreeSet::new();
+        for row in csv::Reader::from_path(&rows.file).unwrap().records() {
+            let row = row.unwrap();
+            let filled = header.iter().zip(&row).filter(|(_, text)| !text.is_empty());
+            seen.extend(filled.map(|(name, _)| name.to_owned()));
+        }
+        let ours: BTreeSet<String> = filled().map(|column| column.name.to_owned()).collect();
+        assert_eq!(ours, seen);
+    }
+
+    #[test]
+    fn what_copy_would_misread_is_escaped() {
+        let case = StringRecord::from(vec!["7", "", "a\tb\\c\r\n"]);
+        assert_eq!(copied(&[case]), "7\t\\N\ta\\tb\\\\c\\r\\n\n");
+    }
 }

@@ -3,7 +3,7 @@
 use tokio::task::block_in_place;
 
 use crate::compare::{
-    icomm, limits,
+    icomm, limits, postgres,
     scale::Sizes,
     workload::{Bench, Better, Field, Growth, Workload},
 };
@@ -29,5 +29,7 @@ async fn field(bench: &Bench) -> anyhow::Result<Field> {
     if !bench.peers {
         return Ok(field);
     }
-    Ok(field.with(block_in_place(|| limits::parse_hash_write(bench))?))
+    Ok(field
+        .with_or_absent(postgres::import(bench).await?)
+        .with(block_in_place(|| limits::parse_hash_write(bench))?))
 }

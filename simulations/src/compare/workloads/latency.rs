@@ -1,7 +1,7 @@
 //! Latency: from the commit to the partner, at 100 commits a second.
 
 use crate::compare::{
-    icomm, nats,
+    icomm, nats, postgres,
     scale::Sizes,
     workload::{Bench, Better, Field, Growth, Workload},
 };
@@ -27,5 +27,7 @@ async fn field(bench: &Bench) -> anyhow::Result<Field> {
     if !bench.peers {
         return Ok(field);
     }
-    Ok(field.with_or_absent(nats::latency(bench).await?))
+    Ok(field
+        .with_or_absent(postgres::latency(bench).await?)
+        .with_or_absent(nats::latency(bench).await?))
 }

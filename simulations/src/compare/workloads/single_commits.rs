@@ -1,7 +1,7 @@
 //! Single commits: 16 writers, one record each at a time.
 
 use crate::compare::{
-    icomm, nats,
+    icomm, nats, postgres,
     scale::Sizes,
     workload::{Bench, Better, Field, Growth, Workload},
 };
@@ -27,5 +27,7 @@ async fn field(bench: &Bench) -> anyhow::Result<Field> {
     if !bench.peers {
         return Ok(field);
     }
-    Ok(field.with_or_absent(nats::single_commits(bench).await?))
+    Ok(field
+        .with_or_absent(postgres::single_commits(bench).await?)
+        .with_or_absent(nats::single_commits(bench).await?))
 }

@@ -1,7 +1,7 @@
 //! Streaming: commits of 100 records reach the partner as they are made.
 
 use crate::compare::{
-    icomm, nats,
+    icomm, nats, postgres,
     scale::Sizes,
     workload::{Bench, Better, Field, Growth, Workload},
 };
@@ -27,5 +27,7 @@ async fn field(bench: &Bench) -> anyhow::Result<Field> {
     if !bench.peers {
         return Ok(field);
     }
-    Ok(field.with_or_absent(nats::streaming(bench).await?))
+    Ok(field
+        .with_or_absent(postgres::streaming(bench).await?)
+        .with_or_absent(nats::streaming(bench).await?))
 }

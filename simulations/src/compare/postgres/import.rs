@@ -1,0 +1,59 @@
+//! Import: `psql` copies a file of cases into one server's table.
+
+use tokio::time::Instant;
+
+use super::{
+    installation::Installation,
+    server::{Home, Server, Settings},
+    table::{self, TABLE},
+};
+use crate::compare::{
+    meter,
+    rows::{self, Rows},
+    series::Sample,
+    workload::Bench,
+};
+
+/// A server, and a file with as many rows as the workload's size.
+pub(super) struct Import {
+    rows: Rows,
+    server: Server,
+    _home: Home,
+}
+
+impl Import {
+    pub(super) async fn prepare(bench: &Bench, installation: &Installation) -> anyhow::Result<Self> {
+        let rows = rows::file(bench, bench.size)?;
+        let home = Home::make(bench, installation)?;
+        let settings = Settings {
+            scale: bench.scale,
+            listens: None,
+        };
+        let server = Server::start(installation, home.folder("importer"), settings).await?;
+        let client = server.connect().await?;
+        client.batch_execute(&table::publishers(&rows)?).await?;
+        Ok(Self {
+            rows,
+            server,
+            _home: home,
+        })
+    }
+
+    pub(super) async fn round(&mut self) -> anyhow::Result<Sample> {
+        let Self { rows, server, .. } = self;
+        let client = server.connect().await?;
+        client.batch_execute(&format!("TRUNCATE {TABLE}")).await?;
+        client.batch_execute("CHECKPOINT").await?;
+        let (before, begun) = (children_seconds()?, Instant::now());
+        server.copy_file(rows).await?;
+        let seconds = begun.elapsed().as_secs_f64();
+        let cpu = children_seconds()? - before;
+        table::expect(&client, rows.rows).await?;
+        Ok(Sample::rate(rows.rows, seconds, cpu))
+    }
+}
+
+/// CPU seconds of everything that this process started, what has ended included.
+fn children_seconds() -> anyhow::Result<f64> {
+    Ok(meter::cpu_seconds(&[std::process::id()])? - meter::own_cpu_seconds()?)
+}
