@@ -14,9 +14,8 @@
 //! assert_eq!(lists.list(List::Drug).code_of("Alprazolam (Xanax)"), Some("alprazolam"));
 //! ```
 
-use std::collections::HashMap;
-
 use rust_decimal::Decimal;
+use rustc_hash::FxHashMap;
 
 mod install;
 mod list;
@@ -44,18 +43,27 @@ const BUILT_IN: [(&str, &str); 8] = [
 pub struct CodeLists {
     /// INVARIANT: one for each of `List::ALL`, in that order.
     lists: Vec<CodeList>,
-    conversions: HashMap<String, Conversion>,
+    conversions: FxHashMap<String, Conversion>,
 }
 
 /// One code list.
+///
+/// Its tables are hashed without a secret: only we and the operator put anything into them.
 #[derive(Clone, Debug)]
 pub struct CodeList {
     list: List,
     version: String,
-    /// Code to name.
-    names: HashMap<String, String>,
+    names: FxHashMap<String, Name>,
     /// Folded code, name or alias to code.
-    spellings: HashMap<String, String>,
+    spellings: FxHashMap<String, String>,
+}
+
+/// What a code stands for.
+#[derive(Clone, Debug)]
+struct Name {
+    text: String,
+    /// Whether the code, folded, leads to itself; if not, another code had that spelling before.
+    leads_to_itself: bool,
 }
 
 /// How a quantity in one unit becomes one in a normal unit: kilogram `KGM`, litre `LTR`, piece `H87`, hectare `HAR`.
@@ -74,7 +82,7 @@ impl CodeLists {
         let lists = List::ALL.iter().map(|list| CodeList::empty(*list)).collect();
         let mut lists = Self {
             lists,
-            conversions: HashMap::new(),
+            conversions: FxHashMap::default(),
         };
         for (file, text) in BUILT_IN {
             // Our own files: a test reads each of them, so this never fails in a build that passed its tests.
@@ -109,8 +117,8 @@ impl CodeList {
         Self {
             list,
             version: BUILT_IN_VERSION.to_owned(),
-            names: HashMap::new(),
-            spellings: HashMap::new(),
+            names: FxHashMap::default(),
+            spellings: FxHashMap::default(),
         }
     }
 
@@ -147,18 +155,26 @@ impl CodeList {
     /// What a code stands for.
     #[must_use]
     pub fn name(&self, code: &str) -> Option<&str> {
-        self.names.get(code).map(String::as_str)
+        self.names.get(code).map(|name| name.text.as_str())
     }
 
     /// Its codes and what they stand for, in no order.
     pub fn codes(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.names.iter().map(|(code, name)| (code.as_str(), name.as_str()))
+        self.names
+            .iter()
+            .map(|(code, name)| (code.as_str(), name.text.as_str()))
     }
 
     /// The code of what somebody wrote: a code, a name or an alias, whatever its case and punctuation. For intake; a
     /// record itself takes codes only.
     #[must_use]
     pub fn code_of(&self, text: &str) -> Option<&str> {
+        // Most files hold codes as they are.
+        if let Some((code, name)) = self.names.get_key_value(text)
+            && name.leads_to_itself
+        {
+            return Some(code);
+        }
         self.spellings.get(&folded(text)).map(String::as_str)
     }
 
@@ -186,7 +202,6 @@ impl CodeList {
 
     /// Adds a code, or another name or more aliases for one that is there.
     fn add<'a>(&mut self, code: &'a str, name: &'a str, aliases: impl Iterator<Item = &'a str>) {
-        self.names.entry(code.to_owned()).or_insert_with(|| name.to_owned());
         // The first to claim a spelling keeps it: what is built in never changes its meaning by an installed list.
         for spelling in [code, name].into_iter().chain(aliases) {
             let spelling = folded(spelling);
@@ -194,6 +209,11 @@ impl CodeList {
                 self.spellings.entry(spelling).or_insert_with(|| code.to_owned());
             }
         }
+        let leads_to_itself = self.spellings.get(&folded(code)).is_some_and(|first| first == code);
+        self.names.entry(code.to_owned()).or_insert_with(|| Name {
+            text: name.to_owned(),
+            leads_to_itself,
+        });
     }
 }
 

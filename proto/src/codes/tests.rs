@@ -1,6 +1,7 @@
 //! That the lists are whole, and that real data maps to them.
 
 // Written past the capture of test output: a test that did not run says so.
+use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -29,7 +30,7 @@ fn json(path: &PathBuf) -> Value {
 fn every_built_in_file_is_read_and_every_list_has_codes() {
     let mut lists = CodeLists {
         lists: List::ALL.iter().map(|list| CodeList::empty(*list)).collect(),
-        conversions: HashMap::new(),
+        conversions: Default::default(),
     };
     for (file, text) in super::BUILT_IN {
         lists
@@ -91,6 +92,29 @@ fn spellings_lead_to_codes() {
     assert_eq!(code_of(List::Country, "Unknown"), None);
     assert_eq!(code_of(List::Country, ""), None);
     assert_eq!(code_of(List::Country, "—"), None);
+}
+
+#[test]
+fn a_spelling_that_another_code_had_first_stays_its_own() {
+    let mut list = CodeList::empty(List::Unit);
+    list.add("A", "first", ["b"].into_iter());
+    list.add("B", "second", std::iter::empty());
+    assert!(list.contains("B"));
+    assert_eq!(list.code_of("B"), Some("A"), "as any other way to write it");
+    assert_eq!(list.code_of("second"), Some("B"));
+}
+
+#[test]
+fn every_code_leads_where_its_folded_spelling_does() {
+    for list in List::ALL {
+        let list = BUILT_IN.list(*list);
+        for (code, _) in list.codes() {
+            assert_eq!(
+                list.code_of(code),
+                list.spellings.get(&folded(code)).map(String::as_str)
+            );
+        }
+    }
 }
 
 #[test]
@@ -175,7 +199,7 @@ fn our_units_and_packages_are_those_of_unece() {
     for (path, list) in [(units, List::Unit), (packages, List::PackageType)] {
         let mut official = CodeLists {
             lists: List::ALL.iter().map(|list| CodeList::empty(*list)).collect(),
-            conversions: HashMap::new(),
+            conversions: Default::default(),
         };
         official.load_file(&path).unwrap();
         for (code, name) in lists.list(list).codes().filter(|(code, _)| !code.starts_with("X-")) {
