@@ -1,14 +1,16 @@
 //! Turns `icomm/v1/*.proto` into Rust types, without protoc: protox compiles the files, tonic-prost generates the code.
 //!
-//! Writes four files into `OUT_DIR`:
+//! Writes five files into `OUT_DIR`:
 //! `icomm.v1.rs` (messages and services), `icomm.bin` (the descriptor set, with our options, for reflection),
-//! `sections.rs` (name and sensitivity of each section, as `record.proto` declares them) and `messages.rs` (the fields of
-//! the messages that sections are made of).
+//! `sections.rs` (name and sensitivity of each section, as `record.proto` declares them), `messages.rs` (the fields of
+//! the messages that sections are made of) and `drafts.rs` (the same messages for `src/draft.rs`).
 
 use std::error::Error;
 use std::fs;
 use std::path::PathBuf;
 
+#[path = "build/drafts.rs"]
+mod drafts;
 #[path = "build/sections.rs"]
 mod sections;
 
@@ -23,6 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for file in FILES {
         println!("cargo:rerun-if-changed={file}");
     }
+    println!("cargo:rerun-if-changed=build/drafts.rs");
     println!("cargo:rerun-if-changed=build/sections.rs");
     let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR for a build script")?);
 
@@ -35,6 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("sections.rs"), sections::table(&sections::sections(&pool)?))?;
     let section_messages = sections::messages(&pool)?;
     fs::write(out.join("messages.rs"), sections::messages_table(&section_messages))?;
+    fs::write(out.join("drafts.rs"), drafts::drafts(&pool)?)?;
 
     let messages = compiler.file_descriptor_set();
     // Encoded by protox itself: the prost types would drop our options.
@@ -43,6 +47,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // Sections can be shown as JSON: what is not set is left out.
     let mut code = tonic_prost_build::configure().bytes(".");
+    // Written by hand, so that a draft stays encoded until it is read in place.
+    for name in ["ImportRow", "SubmitRequest"] {
+        code = code.extern_path(format!(".icomm.v1.{name}"), format!("crate::v1::{name}"));
+    }
     for sections::Message { name, .. } in &section_messages {
         code = code
             .type_attribute(format!(".{name}"), "#[derive(serde::Serialize)]")

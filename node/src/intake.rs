@@ -26,7 +26,7 @@ pub mod synthetic;
 
 pub use driver::{Cause, ImportError, Plan, import};
 pub use key::Keys;
-pub use mapping::{InvalidMapping, Mapping, Owner};
+pub use mapping::{Columns, InvalidMapping, Mapping, Owner};
 pub use progress::{Bar, Progress, Unwatched};
 pub use report::{Detail, Report};
 pub use rows::{Fault, FaultKind, FileError, Format, ReadOptions, Source};

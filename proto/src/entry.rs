@@ -10,6 +10,7 @@
 
 use std::fmt;
 
+use bytes::BufMut;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
@@ -210,12 +211,17 @@ impl<'a> Entry<'a> {
         leaf_hash(self.bytes)
     }
 
-    /// Appends an entry to `out`: `sections` are ascending, each with its hash.
+    /// How many bytes an entry with this many sections has.
+    pub(crate) const fn len(sections: usize) -> usize {
+        HEAD_BYTES + sections * COMMITMENT_BYTES
+    }
+
+    /// Writes an entry, of [`Entry::len`] bytes: `sections` are ascending, each with its hash.
     pub(crate) fn write(
         head: &EntryHead,
         nonce: [u8; NONCE_BYTES],
         sections: &[(SectionKind, [u8; HASH_BYTES])],
-        out: &mut Vec<u8>,
+        mut out: impl BufMut,
     ) {
         debug_assert!(
             sections.is_sorted_by(|a, b| a.0 < b.0),
@@ -229,13 +235,13 @@ impl<'a> Entry<'a> {
         } = head;
         // There are seven kinds of section, each at most once.
         let count = u8::try_from(sections.len()).unwrap_or(u8::MAX);
-        out.extend_from_slice(&[TAG, *kind as u8, record_kind.number(), count]);
-        out.extend_from_slice(record_id.as_bytes());
-        out.extend_from_slice(&version.to_be_bytes());
-        out.extend_from_slice(&nonce);
+        out.put_slice(&[TAG, *kind as u8, record_kind.number(), count]);
+        out.put_slice(record_id.as_bytes());
+        out.put_u32(*version);
+        out.put_slice(&nonce);
         for (kind, hash) in sections {
-            out.push(kind.number());
-            out.extend_from_slice(hash);
+            out.put_u8(kind.number());
+            out.put_slice(hash);
         }
     }
 }

@@ -8,6 +8,7 @@
 
 pub mod codes;
 pub mod denominalised;
+pub mod draft;
 pub mod entry;
 mod field;
 pub mod id;

@@ -1,6 +1,6 @@
 //! A record: a case that was validated and generalised, ready to be sealed and issued.
 //!
-//! What an officer or a program hands in is a [`v1::Draft`]. [`Record::validate`] checks all of it against the code lists
+//! What an officer or a program hands in is a [`Draft`]. [`Record::validate`] checks all of it against the code lists
 //! and rules, and sets what is derived: the class that policies decide on, and the general form of each
 //! quasi-identifying value.
 //!
@@ -13,15 +13,15 @@
 //! | goods' categories | the sorted set in `case.class` |
 
 use icomm_pki::MemberId;
-use prost::Message;
 use rand::Rng;
 
 use crate::codes::CodeLists;
+use crate::draft::{self, Draft, Encode, Text};
 use crate::entry::{EntryHead, EntryKind};
 use crate::field::Path;
 use crate::id::RecordId;
 use crate::kind::RecordKind;
-use crate::seal::seal;
+use crate::seal::Sealer;
 use crate::section::SectionKind;
 use crate::v1;
 use crate::validate::{
@@ -33,9 +33,9 @@ pub use crate::field::{FieldError, Reason};
 
 /// A valid record. All mandatory fields are there, all codes are known, derived fields are set, empty sections are absent.
 #[derive(Clone, PartialEq)]
-pub struct Record {
+pub struct Record<'a> {
     kind: RecordKind,
-    draft: v1::Draft,
+    draft: Draft<'a>,
 }
 
 /// Which fields are mandatory: what the record is about, and whether it is in the simplified form.
@@ -65,15 +65,19 @@ impl Form {
     pub(crate) const LONG: &'static str = "the long form has it; set `short_form` for the simplified one";
 }
 
-impl Record {
+impl<'a> Record<'a> {
     /// Checks and generalises a draft that `originator` is about to issue. On failure gives everything that is wrong, in
     /// the order of the fields.
-    pub fn validate(draft: v1::Draft, lists: &CodeLists, originator: &MemberId) -> Result<Self, Vec<FieldError>> {
+    pub fn validate(
+        draft: impl Into<Draft<'a>>,
+        lists: &'a CodeLists,
+        originator: &'a MemberId,
+    ) -> Result<Self, Vec<FieldError>> {
         let mut check = Check {
             lists,
             errors: Vec::new(),
         };
-        let v1::Draft {
+        let Draft {
             kind,
             case,
             exact,
@@ -82,7 +86,7 @@ impl Record {
             companies,
             narrative,
             images,
-        } = draft;
+        } = draft.into();
         let Some(kind) = v1::RecordKind::try_from(kind)
             .ok()
             .and_then(|kind| RecordKind::try_from(kind).ok())
@@ -90,7 +94,7 @@ impl Record {
             let why = "it is `seizure`, `suspect` or `company`";
             return Err(vec![FieldError::new(Path::top("kind"), "", Reason::Missing(why))]);
         };
-        let mut draft = v1::Draft {
+        let mut draft = Draft {
             kind: v1::RecordKind::from(kind).into(),
             case: Some(case.unwrap_or_default()),
             exact: Some(exact.unwrap_or_default()),
@@ -101,8 +105,8 @@ impl Record {
             images,
         };
         check.draft(kind, originator, &mut draft);
-        let sections = Self { kind, draft };
-        let bytes: usize = sections.encoded().iter().map(|(_, bytes)| bytes.len()).sum();
+        let record = Self { kind, draft };
+        let bytes = record.encoded_len();
         if bytes > RECORD_BYTES_MAX {
             let reason = Reason::RecordTooLarge {
                 bytes,
@@ -111,7 +115,7 @@ impl Record {
             check.refuse(Path::top("record"), "", reason);
         }
         if check.errors.is_empty() {
-            Ok(sections)
+            Ok(record)
         } else {
             Err(check.errors)
         }
@@ -125,15 +129,23 @@ impl Record {
 
     /// The validated contents. Sections without contents are None.
     #[must_use]
-    pub const fn draft(&self) -> &v1::Draft {
+    pub const fn draft(&self) -> &Draft<'a> {
         &self.draft
     }
 
     /// Commits to the record and gives the view with all its sections: version 1 is an `ISSUE`, a later one an `AMEND`.
     /// `entropy` must be a cryptographic source.
     #[must_use]
-    pub fn seal<R: Rng + ?Sized>(self, id: RecordId, version: u32, entropy: &mut R) -> View {
-        let head = EntryHead {
+    pub fn seal<R: Rng + ?Sized>(&self, id: RecordId, version: u32, entropy: &mut R) -> View {
+        let mut sealer = Sealer::with_capacity(self.encoded_len());
+        sealer.seal(self, id, version, entropy);
+        #[expect(clippy::expect_used, reason = "one was sealed")]
+        sealer.finish().next().expect("as many views as records were sealed")
+    }
+
+    /// What its entry says of it.
+    pub(crate) const fn head(&self, id: RecordId, version: u32) -> EntryHead {
+        EntryHead {
             kind: if version <= 1 {
                 EntryKind::Issue
             } else {
@@ -142,45 +154,34 @@ impl Record {
             record_kind: self.kind,
             record_id: id,
             version,
-        };
-        let sections = self.encoded();
-        let sections: Vec<_> = sections.iter().map(|(kind, bytes)| (*kind, bytes.as_slice())).collect();
-        #[expect(
-            clippy::expect_used,
-            reason = "`validate` bounds the size, and a record always has section `case`"
-        )]
-        seal(&head, &sections, entropy).expect("a validated record can be sealed")
+        }
     }
 
-    /// The encoded sections in ascending order, without the empty ones.
-    fn encoded(&self) -> Vec<(SectionKind, Vec<u8>)> {
-        let v1::Draft {
-            kind: _,
-            case,
-            exact,
-            references,
-            persons,
-            companies,
-            narrative,
-            images,
-        } = &self.draft;
-        let sections = [
-            (SectionKind::Case, case.as_ref().map(Message::encode_to_vec)),
-            (SectionKind::Exact, exact.as_ref().map(Message::encode_to_vec)),
-            (SectionKind::References, references.as_ref().map(Message::encode_to_vec)),
-            (SectionKind::Persons, persons.as_ref().map(Message::encode_to_vec)),
-            (SectionKind::Companies, companies.as_ref().map(Message::encode_to_vec)),
-            (SectionKind::Narrative, narrative.as_ref().map(Message::encode_to_vec)),
-            (SectionKind::Images, images.as_ref().map(Message::encode_to_vec)),
-        ];
-        sections
-            .into_iter()
-            .filter_map(|(kind, bytes)| Some((kind, bytes.filter(|bytes| !bytes.is_empty())?)))
-            .collect()
+    /// A section, if anything is set in it.
+    pub(crate) fn section(&self, kind: SectionKind) -> Option<&dyn Encode> {
+        fn encoded<E: Encode>(section: &Option<E>) -> Option<&dyn Encode> {
+            section.as_ref().map(|section| section as &dyn Encode)
+        }
+        let draft = &self.draft;
+        match kind {
+            SectionKind::Case => encoded(&draft.case),
+            SectionKind::Exact => encoded(&draft.exact),
+            SectionKind::References => encoded(&draft.references),
+            SectionKind::Persons => encoded(&draft.persons),
+            SectionKind::Companies => encoded(&draft.companies),
+            SectionKind::Narrative => encoded(&draft.narrative),
+            SectionKind::Images => encoded(&draft.images),
+        }
+    }
+
+    /// How many bytes its sections have, encoded.
+    fn encoded_len(&self) -> usize {
+        let sections = SectionKind::ALL.into_iter().filter_map(|kind| self.section(kind));
+        sections.map(Encode::encoded_len).sum()
     }
 }
 
-impl std::fmt::Debug for Record {
+impl std::fmt::Debug for Record<'_> {
     /// Never the contents.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Record")
@@ -189,9 +190,9 @@ impl std::fmt::Debug for Record {
     }
 }
 
-impl Check<'_> {
-    fn draft(&mut self, kind: RecordKind, originator: &MemberId, draft: &mut v1::Draft) {
-        let v1::Draft {
+impl<'a> Check<'a> {
+    fn draft(&mut self, kind: RecordKind, originator: &'a MemberId, draft: &mut Draft<'a>) {
+        let Draft {
             kind: _,
             case,
             exact: exact_section,
@@ -218,17 +219,17 @@ impl Check<'_> {
         references(self, form, &mut reference_message);
         *reference_section = non_empty(reference_message);
 
-        let v1::Persons {
+        let draft::Persons {
             persons: mut identities,
         } = person_section.take().unwrap_or_default();
         persons(self, date, &mut case.persons, &mut identities);
-        *person_section = non_empty(v1::Persons { persons: identities });
+        *person_section = non_empty(draft::Persons { persons: identities });
 
-        let v1::Companies {
+        let draft::Companies {
             companies: mut identities,
         } = company_section.take().unwrap_or_default();
         companies(self, &mut case.companies, &mut identities);
-        *company_section = non_empty(v1::Companies { companies: identities });
+        *company_section = non_empty(draft::Companies { companies: identities });
         match kind {
             RecordKind::Suspect if case.persons.is_empty() => {
                 self.refuse(
@@ -251,15 +252,15 @@ impl Check<'_> {
         self.narrative(&mut texts);
         *narrative = non_empty(texts);
 
-        let v1::Images { images: mut items } = image_section.take().unwrap_or_default();
+        let draft::Images { images: mut items } = image_section.take().unwrap_or_default();
         images(self, &mut items);
-        *image_section = non_empty(v1::Images { images: items });
+        *image_section = non_empty(draft::Images { images: items });
 
         self.derive_class(kind, originator, case);
     }
 
-    fn narrative(&mut self, narrative: &mut v1::Narrative) {
-        let v1::Narrative {
+    fn narrative(&mut self, narrative: &mut draft::Narrative<'_>) {
+        let draft::Narrative {
             narrative,
             goods_description,
             concealment_description,
@@ -280,8 +281,8 @@ impl Check<'_> {
     }
 
     /// Sets what the node knows better than the draft; refuses a draft that says otherwise.
-    fn derive_class(&mut self, kind: RecordKind, originator: &MemberId, case: &mut v1::Case) {
-        let mut categories: Vec<String> = case.goods.iter().map(|goods| goods.category.clone()).collect();
+    fn derive_class(&mut self, kind: RecordKind, originator: &'a MemberId, case: &mut draft::Case<'a>) {
+        let mut categories: Vec<Text<'a>> = case.goods.iter().map(|goods| goods.category.clone()).collect();
         categories.sort();
         categories.dedup();
         let class = case.class.get_or_insert_default();
@@ -315,12 +316,12 @@ impl Check<'_> {
             };
             self.refuse(Path::top("originator"), &class.originator, reason);
         }
-        originator.as_str().clone_into(&mut class.originator);
+        class.originator = originator.as_str().into();
     }
 }
 
 /// None for a message in which nothing is set: an empty section is not committed to.
-fn non_empty<M: Message + Default + PartialEq>(message: M) -> Option<M> {
+fn non_empty<M: Default + PartialEq>(message: M) -> Option<M> {
     (message != M::default()).then_some(message)
 }
 

@@ -172,7 +172,8 @@ mod tests {
     use crate::section::SectionSet;
 
     fn view() -> View {
-        let record = Record::validate(complete(), &BUILT_IN, &"KE".parse().unwrap()).unwrap();
+        let (draft, kenya) = (complete(), "KE".parse().unwrap());
+        let record = Record::validate(&draft, &BUILT_IN, &kenya).unwrap();
         record.seal(
             RecordId::new(1_795_000_000_000, [3; 10]),
             1,

@@ -1,5 +1,5 @@
 //! The generated types of `icomm/v1/*.proto`: messages as they travel, unchecked. Only this crate turns them into
-//! domain types; the service stubs are used by the carriers.
+//! domain types; the service stubs are used by the carriers. Two are written by hand (`raw`).
 
 #![allow(
     missing_docs,
@@ -11,6 +11,10 @@
     clippy::unwrap_used,
     reason = "generated code"
 )]
+
+mod raw;
+
+pub use raw::{ImportRow, SubmitRequest};
 
 include!(concat!(env!("OUT_DIR"), "/icomm.v1.rs"));
 

@@ -1,7 +1,10 @@
 //! The rules that make a draft a record: one file a concern. Every rule notes what it finds and goes on, so that whoever
 //! submits a record learns of all that is wrong at once.
 
+use std::borrow::Cow;
+
 use crate::codes::{CodeLists, List};
+use crate::draft::Text;
 use crate::field::{FieldError, Path, Reason};
 
 mod case;
@@ -52,7 +55,7 @@ impl Check<'_> {
     }
 
     /// A code of a list, or nothing. True if it holds a right code.
-    pub(crate) fn code(&mut self, path: Path<'_>, value: &mut String, list: List) -> bool {
+    pub(crate) fn code(&mut self, path: Path<'_>, value: &mut Text<'_>, list: List) -> bool {
         trim(value);
         if value.is_empty() {
             return false;
@@ -113,10 +116,15 @@ impl Check<'_> {
     }
 }
 
-/// Cuts white space off both ends, in place.
-fn trim(value: &mut String) {
-    let trimmed = value.trim();
-    if trimmed.len() != value.len() {
-        *value = trimmed.to_owned();
+/// Cuts white space off both ends.
+fn trim(value: &mut Text<'_>) {
+    match value {
+        Cow::Borrowed(text) => *text = text.trim(),
+        Cow::Owned(text) => {
+            let trimmed = text.trim();
+            if trimmed.len() != text.len() {
+                *text = trimmed.to_owned();
+            }
+        }
     }
 }

@@ -23,10 +23,10 @@ mod invalid;
 mod layout;
 
 pub use fields::ForeignField;
-pub(crate) use fields::check_fields;
+pub(crate) use fields::{check_fields, varint};
 pub use invalid::{InvalidSection, InvalidView, Tampered};
 
-use layout::Layout;
+pub(crate) use layout::Layout;
 
 /// A well-formed view. Its structure is checked, its hashes are not: see [`View::verify`].
 ///
@@ -47,6 +47,11 @@ impl View {
     pub fn parse(bytes: Bytes) -> Result<Self, InvalidView> {
         let layout = Layout::parse(&bytes)?;
         Ok(Self { bytes, layout })
+    }
+
+    /// Bytes and what [`Layout::parse`] found in them.
+    pub(crate) const fn laid_out(bytes: Bytes, layout: Layout) -> Self {
+        Self { bytes, layout }
     }
 
     /// The bytes as they are stored and sent.

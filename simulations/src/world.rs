@@ -269,7 +269,7 @@ impl World {
             }),
             ..Default::default()
         };
-        let record = Record::validate(draft, &self.codes, member).map_err(|errors| format!("{errors:?}"));
+        let record = Record::validate(&draft, &self.codes, member).map_err(|errors| format!("{errors:?}"));
         let mut bits = [0; 10];
         self.random.fill_bytes(&mut bits);
         let id = RecordId::new(self.clock.ms() + 1, bits);

@@ -33,7 +33,7 @@ pub(super) fn unknown(what: &str, name: &str) -> Status {
 impl From<SubmitError> for Status {
     fn from(error: SubmitError) -> Self {
         let code = match &error {
-            SubmitError::TooMany(_) => Code::InvalidArgument,
+            SubmitError::TooMany(_) | SubmitError::Draft { .. } => Code::InvalidArgument,
             SubmitError::Issue(issue) => of_issue(issue),
             SubmitError::Holdings(holdings) => of_holdings(holdings),
             SubmitError::Stopped => Code::Unavailable,

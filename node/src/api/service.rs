@@ -70,7 +70,7 @@ fn member(text: &str) -> Result<MemberId, Status> {
     text.parse().map_err(|error: icomm_pki::InvalidName| unreadable(&error))
 }
 
-fn submission(key: &Bytes, draft: Option<v1::Draft>) -> Result<Submission, Status> {
+fn submission(key: &Bytes, draft: Option<Bytes>) -> Result<Submission, Status> {
     let draft = draft.ok_or_else(|| Status::invalid_argument("a row without a draft"))?;
     let key = match key.len() {
         0 => None,

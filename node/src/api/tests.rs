@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use icomm_proto::v1;
+use prost::Message as _;
 use tokio::time::timeout;
 use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
@@ -21,7 +22,7 @@ async fn a_record_goes_in_and_comes_out() {
     let mut client = running.client().await;
 
     let request = v1::SubmitRequest {
-        draft: Some(draft()),
+        draft: Some(draft().encode_to_vec().into()),
         key: vec![7; 16].into(),
     };
     let outcome = client
@@ -92,9 +93,9 @@ async fn an_import_answers_row_by_row() {
     let world = World::new(&["KE"]);
     let running = Running::start(&world.home("KE"), "").await;
     let mut client = running.client().await;
-    let row = |key: u8, draft| v1::ImportRow {
+    let row = |key: u8, draft: v1::Draft| v1::ImportRow {
         key: vec![key; 16].into(),
-        draft: Some(draft),
+        draft: Some(draft.encode_to_vec().into()),
     };
     let mut wrong = draft();
     wrong.exact.as_mut().unwrap().goods[0].unit = "BUSHELS".into();
@@ -172,7 +173,7 @@ async fn what_can_t_be_answered_says_whose_fault_it_is() {
     };
     assert_eq!(code(client.submit(submit).await.map(drop)), Code::InvalidArgument);
     let submit = v1::SubmitRequest {
-        draft: Some(draft()),
+        draft: Some(draft().encode_to_vec().into()),
         key: vec![1; 15].into(),
     };
     assert_eq!(code(client.submit(submit).await.map(drop)), Code::InvalidArgument);
@@ -200,7 +201,7 @@ async fn what_can_t_be_answered_says_whose_fault_it_is() {
     let rows = vec![
         v1::ImportRow {
             key: Default::default(),
-            draft: Some(draft())
+            draft: Some(draft().encode_to_vec().into())
         };
         1001
     ];
@@ -227,7 +228,7 @@ async fn a_message_beyond_the_limit_is_refused() {
     });
     let error = client
         .submit(v1::SubmitRequest {
-            draft: Some(large),
+            draft: Some(large.encode_to_vec().into()),
             key: Default::default(),
         })
         .await
@@ -242,7 +243,7 @@ async fn watching_shows_each_entry_once_in_order_and_ends_with_the_node() {
     let running = Running::start(&world.home("KE"), "").await;
     let mut client = running.client().await;
     let submit = |key: u8| v1::SubmitRequest {
-        draft: Some(draft()),
+        draft: Some(draft().encode_to_vec().into()),
         key: vec![key; 16].into(),
     };
     client.submit(submit(1)).await.unwrap();

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use icomm_proto::v1;
+use prost::Message as _;
 use tonic::Code;
 
 use super::{
@@ -135,11 +136,12 @@ impl Submit {
         let Self { file, key, dry_run } = self;
         let draft: v1::Draft = from_json(&files::read_text(&file)?)
             .map_err(|failure| Failure::new(format_args!("`{}`: {failure}", file.display())))?;
+        let draft = Some(draft.encode_to_vec().into());
         let mut client = context.client().await?;
         let outcome = if dry_run {
             let row = v1::ImportRow {
                 key: bytes::Bytes::new(),
-                draft: Some(draft),
+                draft,
             };
             let request = v1::ImportRequest {
                 rows: vec![row],
@@ -153,10 +155,7 @@ impl Submit {
         } else {
             let key = key.map(|key| bytes::Bytes::copy_from_slice(&key)).unwrap_or_default();
             client
-                .submit(v1::SubmitRequest {
-                    draft: Some(draft),
-                    key,
-                })
+                .submit(v1::SubmitRequest { draft, key })
                 .await?
                 .into_inner()
                 .outcome

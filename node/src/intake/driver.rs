@@ -137,14 +137,15 @@ pub async fn import<S: Sink>(
         tokio::task::spawn_blocking(move || reader::read(source, &plan, &stop_reader, &sender))
     };
     let mut batches = ReceiverStream::new(receiver)
-        .map(|Batch { items, drafts }| async move {
+        .map(|mut batch: Batch| async move {
+            let drafts = batch.submissions();
             let given = drafts.len();
             let outcomes = if drafts.is_empty() {
                 Ok(Vec::new())
             } else {
                 sink.submit(drafts).await
             };
-            (items, given, outcomes)
+            (batch.items, given, outcomes)
         })
         .buffered(plan.in_flight.max(1));
 

@@ -15,9 +15,12 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use sha2::{Digest, Sha256};
 
-use super::mapping::{KeyColumns, Mapping};
+use super::mapping::Columns;
 use super::rows::Row;
 use crate::store::IntakeKey;
+
+const ROW_DOMAIN: &[u8] = b"icomm/v1 intake row\0";
+const KEY_DOMAIN: &[u8] = b"icomm/v1 intake key\0";
 
 /// Gives out keys in the order of a file's rows.
 ///
@@ -28,15 +31,20 @@ use crate::store::IntakeKey;
 pub struct Keys {
     once: HashSet<u64, BuildHasherDefault<AlreadyHashed>>,
     again: HashMap<u64, u32, BuildHasherDefault<AlreadyHashed>>,
+    /// What the row at hand says.
+    content: Vec<u8>,
 }
 
 impl Keys {
     /// The key of the file's next row.
-    pub fn next(&mut self, mapping: &Mapping, row: &Row) -> IntakeKey {
-        let content = content(mapping, row);
+    pub fn next(&mut self, columns: &mut Columns<'_>, row: &Row) -> IntakeKey {
+        self.content.clear();
+        self.content.extend_from_slice(ROW_DOMAIN);
+        columns.write_content(row, &mut self.content);
+        let content: [u8; 32] = Sha256::digest(&self.content).into();
         let copies = self.count(&content);
         let mut hash = Sha256::new();
-        hash.update(b"icomm/v1 intake key\0");
+        hash.update(KEY_DOMAIN);
         hash.update(content);
         hash.update(copies.to_be_bytes());
         let whole: [u8; 32] = hash.finalize().into();
@@ -58,34 +66,6 @@ impl Keys {
         *count = count.saturating_add(1);
         *count
     }
-}
-
-fn content(mapping: &Mapping, row: &Row) -> [u8; 32] {
-    let mut cells: Vec<(String, String)> = row
-        .cells()
-        .filter(|(_, text)| !text.trim().is_empty())
-        .map(|(column, text)| (column.to_lowercase(), text))
-        .filter(|(column, _)| match mapping.key_columns() {
-            KeyColumns::Only(columns) => columns.contains(column),
-            KeyColumns::AllBut(columns) => !columns.contains(column),
-        })
-        .map(|(column, text)| {
-            let text = mapping.canonical(&column, text.trim());
-            (column, text)
-        })
-        .collect();
-    // By name, so that moved columns change nothing; blank cells are left out, so that an added empty column doesn't.
-    cells.sort_unstable();
-    let mut hash = Sha256::new();
-    hash.update(b"icomm/v1 intake row\0");
-    for (column, text) in &cells {
-        for part in [column, text] {
-            // Rows are at most a mebibyte long.
-            hash.update(u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
-            hash.update(part);
-        }
-    }
-    hash.finalize().into()
 }
 
 /// The bytes are of a cryptographic hash already.

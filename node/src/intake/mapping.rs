@@ -5,6 +5,7 @@
 //! that a table refuses on purpose.
 
 mod builtin;
+mod columns;
 mod date;
 mod document;
 mod draft;
@@ -21,11 +22,12 @@ use icomm_proto::RecordKind;
 use icomm_proto::codes::CodeLists;
 use thiserror::Error;
 
+pub use self::columns::Columns;
 use self::document::Document;
 pub use self::draft::{Mapped, Trail};
-use self::field::{Field, Reading, Source};
+use self::field::Field;
 use self::table::Table;
-use crate::intake::rows::{Fault, FaultKind, Header, ReadOptions, Row};
+use crate::intake::rows::{Header, ReadOptions};
 
 /// The most fields of a mapping, repeated ones counted as often as they repeat.
 const FIELDS_MAX: usize = 512;
@@ -200,12 +202,6 @@ impl Mapping {
         &self.file
     }
 
-    /// Which columns make a row the same row.
-    #[must_use]
-    pub fn key_columns(&self) -> &KeyColumns {
-        &self.key
-    }
-
     /// The header row of an empty file for this mapping: its columns in the order of its fields, each once.
     #[must_use]
     pub fn template(&self) -> Vec<&str> {
@@ -248,59 +244,6 @@ impl Mapping {
             .map(str::to_owned)
             .collect();
         Fit { missing, unused }
-    }
-
-    /// A cell's text in the form that makes equal what means the same: `255.0` and `255` in a column of numbers, a date in
-    /// any of its formats. `column` is in small letters. Other columns keep their text, since `12.10` and `12.1` may be two files' references.
-    #[must_use]
-    pub fn canonical(&self, column: &str, text: &str) -> String {
-        let source = self
-            .measured
-            .get(column)
-            .and_then(|place| self.fields.get(*place))
-            .map(|field| &field.source);
-        let meant = match source {
-            Some(Source::Column {
-                reading: Reading::Number(notation) | Reading::Quantity { notation, .. },
-                ..
-            }) => Field::plain_number(text, notation).ok(),
-            Some(Source::Column {
-                reading: Reading::Date(formats),
-                ..
-            }) => formats.iter().find_map(|format| format.read(text)),
-            _ => None,
-        };
-        meant.unwrap_or_else(|| text.split_whitespace().collect::<Vec<_>>().join(" "))
-    }
-
-    /// Whose case a row is.
-    ///
-    /// # Errors
-    ///
-    /// The owner's cell is blank or says nothing that the mapping knows.
-    pub fn owner(&self, row: &Row) -> Result<Owner, Fault> {
-        let Some(owner) = &self.owner else {
-            return Ok(Owner::Importer);
-        };
-        let text = row.cell(&owner.column).unwrap_or_default();
-        if text.is_empty() && owner.blank_is_mine {
-            return Ok(Owner::Importer);
-        }
-        let code = match &owner.table {
-            None => text,
-            Some(table) => table.find(&owner.column, text)?.map_or("", |meaning| meaning.code),
-        };
-        if code.is_empty() {
-            let reason = "says nothing of whose case this is, which every row needs";
-            return Err(Fault::of_cell(FaultKind::Missing, &owner.column, text, reason));
-        }
-        if let Some(member) = owner.belongs.get(code) {
-            return Ok(Owner::Member(member.clone()));
-        }
-        code.parse().map(Owner::Member).map_err(|_| {
-            let reason = format!("`{code}` is no member id; one looks like `KE` or `RILO-ESA`");
-            Fault::of_cell(FaultKind::UnknownValue, &owner.column, text, reason)
-        })
     }
 }
 

@@ -35,17 +35,87 @@ pub const ROW_LINES_MAX: usize = 200;
 pub struct Row {
     line: u64,
     header: Arc<Header>,
-    cells: Vec<String>,
+    /// All cells, with whatever stands between them.
+    text: String,
+    /// INVARIANT: as many as the header has columns, each a slice of the text; readers refuse ragged rows.
+    cells: Vec<Span>,
+    filled: Vec<Filled>,
+}
+
+/// Where a cell stands in its row's text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+}
+
+/// A cell that isn't blank, without the white space around its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Filled {
+    column: u16,
+    text: Span,
 }
 
 /// What a reader pushes: a row, or what is wrong with it.
-pub type Reading = Result<Row, BrokenRow>;
+pub type Reading<'a> = Result<&'a Row, BrokenRow>;
+
+impl Span {
+    /// Rows are at most a mebibyte long.
+    pub(crate) fn new(start: usize, end: usize) -> Self {
+        let place = |place| u32::try_from(place).unwrap_or(u32::MAX);
+        Self {
+            start: place(start),
+            end: place(end),
+        }
+    }
+
+    fn of(self, text: &str) -> &str {
+        text.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+}
 
 impl Row {
-    /// INVARIANT: as many cells as the header has columns; readers refuse ragged rows before they come here.
-    pub(crate) fn new(line: u64, header: Arc<Header>, cells: Vec<String>) -> Self {
+    /// A row of separate cells, as many as the header has columns.
+    pub(crate) fn new(line: u64, header: Arc<Header>, cells: &[String]) -> Self {
         debug_assert_eq!(header.len(), cells.len());
-        Self { line, header, cells }
+        let mut row = Self::empty(header);
+        row.line = line;
+        for cell in cells {
+            let start = row.text.len();
+            row.text.push_str(cell);
+            row.cells.push(Span::new(start, row.text.len()));
+        }
+        row.find_filled();
+        row
+    }
+
+    /// A row that a reader fills again and again.
+    fn empty(header: Arc<Header>) -> Self {
+        Self {
+            line: 0,
+            header,
+            text: String::new(),
+            cells: Vec::new(),
+            filled: Vec::new(),
+        }
+    }
+
+    fn find_filled(&mut self) {
+        self.filled.clear();
+        for (column, span) in (0..).zip(&self.cells) {
+            // Most columns of most rows hold nothing.
+            if span.start == span.end {
+                continue;
+            }
+            let raw = span.of(&self.text);
+            let text = raw.trim_start();
+            let start = span.start as usize + (raw.len() - text.len());
+            let text = text.trim_end();
+            if !text.is_empty() {
+                let text = Span::new(start, start + text.len());
+                self.filled.push(Filled { column, text });
+            }
+        }
     }
 
     /// The line of the file on which the row starts, or the row number of the sheet; from 1.
@@ -63,19 +133,31 @@ impl Row {
     /// The trimmed text under a column name, without regard to its case; `None` where there is no such column.
     #[must_use]
     pub fn cell(&self, column: &str) -> Option<&str> {
-        let position = self.header.position(column)?;
-        self.cells.get(position).map(|text| text.trim())
+        Some(self.at(self.header.position(column)?))
+    }
+
+    /// The trimmed text in a column, by its place.
+    pub(crate) fn at(&self, column: usize) -> &str {
+        self.cells.get(column).map_or("", |span| span.of(&self.text).trim())
     }
 
     /// Column names with their texts, in the order of the file.
     pub fn cells(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.header.names().zip(self.cells.iter().map(String::as_str))
+        self.header
+            .names()
+            .zip(self.cells.iter().map(|span| span.of(&self.text)))
+    }
+
+    /// The columns that hold something, by their places, with their trimmed texts, in the order of the file.
+    pub(crate) fn filled(&self) -> impl ExactSizeIterator<Item = (usize, &str)> {
+        let filled = self.filled.iter();
+        filled.map(|filled| (usize::from(filled.column), filled.text.of(&self.text)))
     }
 
     /// Whether every cell is blank.
     #[must_use]
     pub fn is_blank(&self) -> bool {
-        self.cells.iter().all(|cell| cell.trim().is_empty())
+        self.filled.is_empty()
     }
 }
 

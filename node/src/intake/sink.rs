@@ -4,9 +4,11 @@ use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use icomm_pki::MemberId;
 use icomm_proto::codes::CodeLists;
-use icomm_proto::{FieldError, Record, v1};
+use icomm_proto::draft::Draft;
+use icomm_proto::{FieldError, Record};
 
 use super::IntakeKey;
 
@@ -15,8 +17,8 @@ use super::IntakeKey;
 pub struct Submission {
     /// The same key is issued once, whenever and however often it is submitted.
     pub key: IntakeKey,
-    /// Not yet validated.
-    pub draft: v1::Draft,
+    /// An encoded [`Draft`], not yet validated.
+    pub draft: Bytes,
 }
 
 /// What became of one submission.
@@ -51,6 +53,18 @@ pub struct RecordFault {
     pub list: String,
 }
 
+impl RecordFault {
+    /// A fault of the whole.
+    fn of_record(fault: &impl ToString) -> Self {
+        Self {
+            field: String::new(),
+            value: String::new(),
+            reason: fault.to_string(),
+            list: String::new(),
+        }
+    }
+}
+
 impl From<FieldError> for RecordFault {
     fn from(error: FieldError) -> Self {
         let FieldError {
@@ -79,8 +93,8 @@ pub trait Sink: Sync {
 }
 
 /// All that is wrong with a draft that `member` is about to issue.
-pub fn validation(lists: Arc<CodeLists>, member: MemberId) -> impl Fn(v1::Draft) -> Vec<RecordFault> + Sync {
-    move |draft| match Record::validate(draft, &lists, &member) {
+pub fn validation(lists: Arc<CodeLists>, member: MemberId) -> impl Fn(Draft<'_>) -> Vec<RecordFault> + Sync {
+    move |draft: Draft<'_>| match Record::validate(draft, &lists, &member) {
         Ok(_) => Vec::new(),
         Err(errors) => errors.into_iter().map(RecordFault::from).collect(),
     }
@@ -93,7 +107,7 @@ pub struct DryRun<V> {
     issue: bool,
 }
 
-impl<V: Fn(v1::Draft) -> Vec<RecordFault> + Sync> DryRun<V> {
+impl<V: Fn(Draft<'_>) -> Vec<RecordFault> + Sync> DryRun<V> {
     /// A dry run by this validation: every good draft is [`Outcome::Valid`].
     pub fn new(validate: V) -> Self {
         Self {
@@ -114,7 +128,7 @@ impl<V: Fn(v1::Draft) -> Vec<RecordFault> + Sync> DryRun<V> {
     }
 }
 
-impl<V: Fn(v1::Draft) -> Vec<RecordFault> + Sync> Sink for DryRun<V> {
+impl<V: Fn(Draft<'_>) -> Vec<RecordFault> + Sync> Sink for DryRun<V> {
     type Error = Infallible;
 
     async fn submit(&self, batch: Vec<Submission>) -> Result<Vec<Outcome>, Infallible> {
@@ -123,7 +137,10 @@ impl<V: Fn(v1::Draft) -> Vec<RecordFault> + Sync> Sink for DryRun<V> {
             if keys.contains(&key) {
                 return Outcome::Duplicate { record: String::new() };
             }
-            let faults = (self.validate)(draft);
+            let faults = match Draft::parse(&draft) {
+                Ok(draft) => (self.validate)(draft),
+                Err(invalid) => vec![RecordFault::of_record(&invalid)],
+            };
             if !faults.is_empty() {
                 return Outcome::Rejected(faults);
             }

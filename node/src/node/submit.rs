@@ -1,7 +1,10 @@
 //! Drafts in, outcomes out: validate, seal, issue.
 
+use bytes::Bytes;
+use icomm_proto::draft::{Draft, InvalidDraft};
 use icomm_proto::record::Record;
-use icomm_proto::{FieldError, RecordId, v1};
+use icomm_proto::seal::Sealer;
+use icomm_proto::{FieldError, RecordId};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use thiserror::Error;
@@ -19,8 +22,8 @@ pub const BATCH_MAX: usize = 1000;
 pub struct Submission {
     /// Under the same key nothing is issued twice.
     pub key: Option<IntakeKey>,
-    /// The record.
-    pub draft: v1::Draft,
+    /// The record: an encoded [`Draft`].
+    pub draft: Bytes,
 }
 
 /// What became of a submission.
@@ -52,6 +55,15 @@ pub enum SubmitError {
     /// More than one batch may hold. The caller's fault.
     #[error("a batch of {0} records; at most {BATCH_MAX} go in one")]
     TooMany(usize),
+    /// A record that can't be read. The caller's fault.
+    #[error("record {place} of the batch: {invalid}")]
+    Draft {
+        /// Which, from 1.
+        place: usize,
+        /// Why not.
+        #[source]
+        invalid: InvalidDraft,
+    },
     /// The log can't be written.
     #[error(transparent)]
     Issue(#[from] IssueError),
@@ -61,6 +73,14 @@ pub enum SubmitError {
     /// The work was given up because the node is stopping.
     #[error("the node is stopping")]
     Stopped,
+}
+
+/// A batch after validation, in its order.
+struct Prepared {
+    /// None: that is for the log to say.
+    outcomes: Vec<Option<Outcome>>,
+    /// What is to be issued.
+    sealed: Vec<Sealed>,
 }
 
 impl Node {
@@ -75,75 +95,74 @@ impl Node {
         }
         let node = self.clone();
         // Validation and hashing take their time; the links go on meanwhile.
-        let prepared = tokio::task::spawn_blocking(move || node.prepare(batch, dry_run));
-        let prepared = prepared.await.map_err(|_| SubmitError::Stopped)??;
-        let sealed = prepared
-            .iter()
-            .filter_map(|one| one.as_ref().ok())
-            .cloned()
-            .collect::<Vec<_>>();
-        let mut placed = if sealed.is_empty() {
-            Vec::new()
-        } else {
-            self.0.issuer.issue(sealed).await?
-        }
-        .into_iter();
-        let mut outcomes = Vec::with_capacity(prepared.len());
-        for one in prepared {
-            outcomes.push(match one {
-                Err(outcome) => outcome,
-                Ok(sealed) => match placed.next().ok_or(IssueError::Stopped)? {
-                    Placed::Issued(place) => Outcome::Issued {
-                        id: sealed.view.head().record_id,
-                        place,
-                    },
-                    Placed::Duplicate(place) => Outcome::Duplicate {
-                        id: self.record_at(&place)?,
-                        place,
-                    },
+        let prepared = tokio::task::spawn_blocking(move || node.prepare(&batch, dry_run));
+        let Prepared { outcomes, sealed } = prepared.await.map_err(|_| SubmitError::Stopped)??;
+        let ids: Vec<RecordId> = sealed.iter().map(|sealed| sealed.view.head().record_id).collect();
+        let placed = match sealed.is_empty() {
+            true => Vec::new(),
+            false => self.0.issuer.issue(sealed).await?,
+        };
+        let mut issued = ids.into_iter().zip(placed);
+        let mut count = 0;
+        let mut told = Vec::with_capacity(outcomes.len());
+        for outcome in outcomes {
+            told.push(match outcome {
+                Some(outcome) => outcome,
+                None => match issued.next().ok_or(IssueError::Stopped)? {
+                    (id, Placed::Issued(place)) => {
+                        count += 1;
+                        Outcome::Issued { id, place }
+                    }
+                    (_, Placed::Duplicate(place)) => self.duplicate(place)?,
                 },
             });
         }
-        metrics::counter!("icomm_issued_records_total").increment(
-            outcomes
-                .iter()
-                .filter(|outcome| matches!(outcome, Outcome::Issued { .. }))
-                .count() as u64,
-        );
-        Ok(outcomes)
+        metrics::counter!("icomm_issued_records_total").increment(count);
+        Ok(told)
     }
 
-    fn prepare(&self, batch: Vec<Submission>, dry_run: bool) -> Result<Vec<Result<Sealed, Outcome>>, SubmitError> {
+    fn prepare(&self, batch: &[Submission], dry_run: bool) -> Result<Prepared, SubmitError> {
         let inner = &self.0;
         let originator = inner.credentials.member();
         let mut seed = [0; 32];
         inner.environment.entropy.fill(&mut seed);
         let mut random = StdRng::from_seed(seed);
         let now_ms = u64::try_from(inner.environment.clock.now().unix_timestamp_nanos() / 1_000_000).unwrap_or(0);
-        batch
-            .into_iter()
-            .map(|Submission { key, draft }| {
-                if let Some(key) = key
-                    && let Some(place) = inner.store.issued(&key).map_err(IssueError::from)?
-                {
-                    return Ok(Err(Outcome::Duplicate {
-                        id: self.record_at(&place)?,
-                        place,
-                    }));
+        // A view is about twice as long as its draft: every section has a salt and a hash.
+        let drafts: usize = batch.iter().map(|submission| submission.draft.len()).sum();
+        let mut sealer = Sealer::with_capacity(2 * drafts);
+        let mut keys = Vec::with_capacity(batch.len());
+        let mut outcomes = Vec::with_capacity(batch.len());
+        for (place, Submission { key, draft }) in (1..).zip(batch) {
+            if let Some(key) = key
+                && let Some(place) = inner.store.issued(key).map_err(IssueError::from)?
+            {
+                outcomes.push(Some(self.duplicate(place)?));
+                continue;
+            }
+            let draft = Draft::parse(draft).map_err(|invalid| SubmitError::Draft { place, invalid })?;
+            outcomes.push(match Record::validate(draft, &inner.codes, originator) {
+                Err(errors) => Some(Outcome::Rejected(errors)),
+                Ok(_) if dry_run => Some(Outcome::Valid),
+                Ok(record) => {
+                    let mut bits = [0; 10];
+                    random.fill_bytes(&mut bits);
+                    sealer.seal(&record, RecordId::new(now_ms, bits), 1, &mut random);
+                    keys.push(*key);
+                    None
                 }
-                let record = match Record::validate(draft, &inner.codes, originator) {
-                    Ok(record) => record,
-                    Err(errors) => return Ok(Err(Outcome::Rejected(errors))),
-                };
-                if dry_run {
-                    return Ok(Err(Outcome::Valid));
-                }
-                let mut bits = [0; 10];
-                random.fill_bytes(&mut bits);
-                let view = record.seal(RecordId::new(now_ms, bits), 1, &mut random);
-                Ok(Ok(Sealed { view, key }))
-            })
-            .collect()
+            });
+        }
+        let sealed = sealer.finish().zip(keys).map(|(view, key)| Sealed { view, key });
+        Ok(Prepared {
+            outcomes,
+            sealed: sealed.collect(),
+        })
+    }
+
+    fn duplicate(&self, place: Place) -> Result<Outcome, HoldingsError> {
+        let id = self.record_at(&place)?;
+        Ok(Outcome::Duplicate { id, place })
     }
 
     fn record_at(&self, place: &Place) -> Result<RecordId, HoldingsError> {

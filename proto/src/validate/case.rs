@@ -5,10 +5,10 @@ use time::Date;
 use super::dates::month_of;
 use super::{Check, ITEMS_MAX, PARTS_MAX};
 use crate::codes::List;
+use crate::draft::{Case, Class, Exact, Image, Leg, LegExact, References, Text};
 use crate::field::{Path, Reason};
 use crate::id::RecordId;
 use crate::record::Form;
-use crate::v1::{Case, Class, Exact, Image, Leg, LegExact, References};
 
 /// Longest id of an operation, in bytes.
 const OPERATION_ID_BYTES_MAX: usize = 64;
@@ -17,7 +17,7 @@ const HASH_BYTES: usize = 32;
 
 impl Check<'_> {
     /// The class but for kind, originator and categories, which `Record::validate` sets.
-    pub(crate) fn class(&mut self, form: Form, class: &mut Class) {
+    pub(crate) fn class(&mut self, form: Form, class: &mut Class<'_>) {
         let Class {
             kind: _,
             originator: _,
@@ -43,7 +43,7 @@ impl Check<'_> {
     }
 
     /// What is left of the case without its class, goods, persons and companies. Gives the date of the seizure.
-    pub(crate) fn case(&mut self, form: Form, case: &mut Case, exact: &mut Exact) -> Option<Date> {
+    pub(crate) fn case<'a>(&mut self, form: Form, case: &mut Case<'a>, exact: &mut Exact<'a>) -> Option<Date> {
         let Case {
             class: _,
             validation_status,
@@ -64,7 +64,7 @@ impl Check<'_> {
             related_records,
             short_form: _,
         } = case;
-        let coded: [(&'static str, &mut String, List); 10] = [
+        let coded: [(&'static str, &mut Text<'_>, List); 10] = [
             ("validation_status", validation_status, List::ValidationStatus),
             ("location_type", location_type, List::LocationType),
             ("direction", direction, List::Direction),
@@ -96,7 +96,7 @@ impl Check<'_> {
         self.date(form, seizure_month, &mut exact.seizure_date)
     }
 
-    fn related(&mut self, related: &mut Vec<String>) {
+    fn related(&mut self, related: &mut Vec<Text<'_>>) {
         let path = Path::top("related_records");
         self.bounded(path, related, ITEMS_MAX);
         for (index, id) in related.iter().enumerate() {
@@ -106,7 +106,7 @@ impl Check<'_> {
         }
     }
 
-    fn legs(&mut self, form: Form, legs: &mut Vec<Leg>, exact: &mut Vec<LegExact>) {
+    fn legs(&mut self, form: Form, legs: &mut Vec<Leg<'_>>, exact: &mut Vec<LegExact<'_>>) {
         let path = Path::top("legs");
         self.bounded(path, legs, ITEMS_MAX);
         self.bounded(path, exact, ITEMS_MAX);
@@ -128,21 +128,21 @@ impl Check<'_> {
     }
 
     /// The exact date decides the month; without one, the short form may give the month alone.
-    fn date(&mut self, form: Form, month: &mut String, exact: &mut String) -> Option<Date> {
+    fn date<'a>(&mut self, form: Form, month: &mut Text<'a>, exact: &mut Text<'a>) -> Option<Date> {
         let (date_path, month_path) = (Path::top("seizure_date"), Path::top("seizure_month"));
         let date = self.seizure_date(date_path, exact);
         if exact.is_empty() {
-            match month.as_str() {
+            match &**month {
                 "" if form.is_seizure() => self.require(date_path, "", Form::MINIMUM),
                 "" => {}
                 _ if form.is_long_seizure() => self.require(date_path, "", Form::LONG),
                 _ => self.month(month_path, month),
             }
         }
-        if let Some(date) = date {
-            let expected = month_of(date);
+        if date.is_some() {
+            let expected = month_of(exact);
             if !month.is_empty() && *month != expected {
-                let expected = expected.clone();
+                let expected = expected.to_string();
                 self.refuse(
                     month_path,
                     month,
@@ -159,7 +159,7 @@ impl Check<'_> {
 }
 
 /// What is left of the exact section without date, goods and legs.
-pub(crate) fn exact(check: &mut Check<'_>, exact: &mut Exact) {
+pub(crate) fn exact(check: &mut Check<'_>, exact: &mut Exact<'_>) {
     let Exact {
         seizure_date: _,
         admin_division,
@@ -193,7 +193,7 @@ pub(crate) fn exact(check: &mut Check<'_>, exact: &mut Exact) {
 }
 
 /// References to one consignment.
-pub(crate) fn references(check: &mut Check<'_>, form: Form, references: &mut References) {
+pub(crate) fn references(check: &mut Check<'_>, form: Form, references: &mut References<'_>) {
     let References {
         national_reference,
         seals,
@@ -214,7 +214,7 @@ pub(crate) fn references(check: &mut Check<'_>, form: Form, references: &mut Ref
 }
 
 /// Hashes of images and documents.
-pub(crate) fn images(check: &mut Check<'_>, images: &mut Vec<Image>) {
+pub(crate) fn images(check: &mut Check<'_>, images: &mut Vec<Image<'_>>) {
     let path = Path::top("images");
     check.bounded(path, images, ITEMS_MAX);
     for (index, image) in images.iter_mut().enumerate() {

@@ -1,14 +1,13 @@
 //! Dates, and what is generalised from them: the month of a seizure, the age band of a person.
 
-use time::format_description::BorrowedFormatItem;
+use std::borrow::Cow;
+
 use time::format_description::well_known::Rfc3339;
-use time::macros::format_description;
 use time::{Date, Month, OffsetDateTime};
 
 use super::{Check, trim};
+use crate::draft::Text;
 use crate::field::{Path, Reason};
-
-const DAY: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]");
 
 /// Seizures outside these years are typing errors.
 const SEIZURE_YEARS: std::ops::RangeInclusive<i32> = 1950..=2100;
@@ -26,13 +25,13 @@ pub(super) struct Birth {
 impl Check<'_> {
     /// A seizure's date, `2026-05-31`, or date and time with offset, `2026-05-31T23:10:00+03:00`. The date counts as
     /// written, at the place of the seizure.
-    pub(super) fn seizure_date(&mut self, path: Path<'_>, value: &mut String) -> Option<Date> {
+    pub(super) fn seizure_date(&mut self, path: Path<'_>, value: &mut Text<'_>) -> Option<Date> {
         trim(value);
         if value.is_empty() {
             return None;
         }
         let date = match value.len() {
-            10 => Date::parse(value, DAY).ok(),
+            10 => partial(value).and_then(Birth::day),
             _ => OffsetDateTime::parse(value, &Rfc3339).ok().map(OffsetDateTime::date),
         };
         match date {
@@ -61,7 +60,7 @@ impl Check<'_> {
     }
 
     /// A birth date as far as it is known: `1990`, `1990-05` or `1990-05-31`.
-    pub(super) fn birth_date(&mut self, path: Path<'_>, value: &mut String) -> Option<Birth> {
+    pub(super) fn birth_date(&mut self, path: Path<'_>, value: &mut Text<'_>) -> Option<Birth> {
         trim(value);
         if value.is_empty() {
             return None;
@@ -108,9 +107,26 @@ fn partial(text: &str) -> Option<Birth> {
     Some(Birth { year, month, day })
 }
 
+impl Birth {
+    /// The day, if it is known.
+    fn day(self) -> Option<Date> {
+        let month = Month::try_from(self.month?).ok()?;
+        Date::from_calendar_date(self.year, month, self.day?).ok()
+    }
+}
+
 /// `YYYY-MM`.
-pub(super) fn month_of(date: Date) -> String {
+pub(super) fn month(date: Date) -> String {
     format!("{:04}-{:02}", date.year(), u8::from(date.month()))
+}
+
+/// The month of a date, or of a date and time, that was accepted: both begin with it.
+pub(super) fn month_of<'a>(date: &Text<'a>) -> Text<'a> {
+    const LEN: usize = "YYYY-MM".len();
+    match date {
+        Cow::Borrowed(date) => Cow::Borrowed(date.get(..LEN).unwrap_or_default()),
+        Cow::Owned(date) => Cow::Owned(date.get(..LEN).unwrap_or_default().to_owned()),
+    }
 }
 
 /// Full years from birth to `date`; what is not known of the birth counts as the first month or day. None if the birth
@@ -153,7 +169,7 @@ mod tests {
     }
 
     fn seizure(text: &str) -> Result<Option<Date>, Reason> {
-        check(|check| check.seizure_date(Path::top("seizure_date"), &mut text.to_owned()))
+        check(|check| check.seizure_date(Path::top("seizure_date"), &mut Text::from(text)))
     }
 
     #[test]
@@ -165,7 +181,10 @@ mod tests {
             "not the day in UTC"
         );
         assert_eq!(seizure(""), Ok(None));
-        assert_eq!(month_of(date!(2026 - 05 - 31)), "2026-05");
+        assert_eq!(month(date!(2026 - 05 - 31)), "2026-05");
+        for text in ["2026-05-31", "2026-05-31T23:10:00+03:00"] {
+            assert_eq!(month_of(&text.into()), "2026-05");
+        }
         for text in [
             "2026-02-29",
             "2026-5-1",
@@ -184,7 +203,7 @@ mod tests {
 
     #[test]
     fn birth_dates_may_be_known_in_part() {
-        let birth = |text: &str| check(|check| check.birth_date(Path::top("birth_date"), &mut text.to_owned()));
+        let birth = |text: &str| check(|check| check.birth_date(Path::top("birth_date"), &mut Text::from(text)));
         assert_eq!(
             birth("1990"),
             Ok(Some(Birth {

@@ -1,14 +1,21 @@
 //! Goods: their codes, and the bands and normal unit that stand for exact numbers.
 
+use std::borrow::Cow;
+
 use super::numbers::{quantity_band, value_band};
 use super::{Check, ITEMS_MAX};
 use crate::codes::List;
+use crate::draft::{Goods, GoodsExact};
 use crate::field::{Path, Reason};
 use crate::record::Form;
-use crate::v1::{Goods, GoodsExact};
 
 /// Checks the goods of a record and generalises them; `exact` gets as many items as `goods`, or none.
-pub(crate) fn goods(check: &mut Check<'_>, form: Form, goods: &mut Vec<Goods>, exact: &mut Vec<GoodsExact>) {
+pub(crate) fn goods<'a>(
+    check: &mut Check<'a>,
+    form: Form,
+    goods: &mut Vec<Goods<'a>>,
+    exact: &mut Vec<GoodsExact<'a>>,
+) {
     let path = Path::top("goods");
     check.bounded(path, goods, ITEMS_MAX);
     check.bounded(path, exact, ITEMS_MAX);
@@ -29,7 +36,7 @@ pub(crate) fn goods(check: &mut Check<'_>, form: Form, goods: &mut Vec<Goods>, e
     check.joined(path, exact, goods.len());
 }
 
-fn item(check: &mut Check<'_>, form: Form, path: Path<'_>, general: &mut Goods, exact: &mut GoodsExact) {
+fn item<'a>(check: &mut Check<'a>, form: Form, path: Path<'_>, general: &mut Goods<'a>, exact: &mut GoodsExact<'a>) {
     // Destructured in full: a new field breaks the build until somebody decides what its rules are.
     let Goods {
         category,
@@ -73,7 +80,13 @@ fn item(check: &mut Check<'_>, form: Form, path: Path<'_>, general: &mut Goods, 
 }
 
 /// The exact quantity decides the band and the normal unit; without one, the band may be given.
-fn quantity(check: &mut Check<'_>, form: Form, path: Path<'_>, general: &mut Goods, exact: &mut GoodsExact) {
+fn quantity<'a>(
+    check: &mut Check<'a>,
+    form: Form,
+    path: Path<'_>,
+    general: &mut Goods<'a>,
+    exact: &mut GoodsExact<'a>,
+) {
     let (quantity_path, unit_path, band_path) =
         (path.field("quantity"), path.field("unit"), path.field("quantity_band"));
     let number = check.decimal(quantity_path, &mut exact.quantity);
@@ -99,10 +112,12 @@ fn quantity(check: &mut Check<'_>, form: Form, path: Path<'_>, general: &mut Goo
         return;
     }
     let Some(number) = number else { return };
-    let conversion = check.lists.conversion(&exact.unit);
-    let (unit, normal) = match conversion {
-        Some(conversion) => (conversion.unit.as_str(), number.saturating_mul(conversion.factor)),
-        None => (exact.unit.as_str(), number),
+    let (unit, normal) = match check.lists.conversion(&exact.unit) {
+        Some(conversion) => (
+            Cow::Borrowed(conversion.unit.as_str()),
+            number.saturating_mul(conversion.factor),
+        ),
+        None => (exact.unit.clone(), number),
     };
     let band = quantity_band(normal);
     if !general.quantity_band.is_empty() && general.quantity_band != band {
@@ -117,7 +132,7 @@ fn quantity(check: &mut Check<'_>, form: Form, path: Path<'_>, general: &mut Goo
         );
     }
     if !general.unit.is_empty() && general.unit != unit && general.unit != exact.unit {
-        let expected = unit.to_owned();
+        let expected = unit.to_string();
         check.refuse(
             unit_path,
             &general.unit,
@@ -127,11 +142,11 @@ fn quantity(check: &mut Check<'_>, form: Form, path: Path<'_>, general: &mut Goo
             },
         );
     }
-    unit.clone_into(&mut general.unit);
-    band.clone_into(&mut general.quantity_band);
+    general.unit = unit;
+    general.quantity_band = Cow::Borrowed(band);
 }
 
-fn value(check: &mut Check<'_>, path: Path<'_>, general: &mut Goods, exact: &mut GoodsExact) {
+fn value(check: &mut Check<'_>, path: Path<'_>, general: &mut Goods<'_>, exact: &mut GoodsExact<'_>) {
     let band_path = path.field("value_band");
     check.code(band_path, &mut general.value_band, List::ValueBand);
     if let Some(number) = check.decimal(path.field("value"), &mut exact.value) {
@@ -147,7 +162,7 @@ fn value(check: &mut Check<'_>, path: Path<'_>, general: &mut Goods, exact: &mut
                 },
             );
         }
-        band.clone_into(&mut general.value_band);
+        general.value_band = Cow::Borrowed(band);
     }
     if !general.value_band.is_empty() {
         check.require(path.field("currency"), &general.currency, "a value has a currency");

@@ -1,19 +1,21 @@
 //! Persons and companies: the profile that may be known to all, and the identity that belongs to it by position.
 
+use std::borrow::Cow;
+
 use time::Date;
 
-use super::dates::{age, age_band, month_of};
+use super::dates::{age, age_band, month};
 use super::{Check, ITEMS_MAX, PARTS_MAX};
 use crate::codes::List;
+use crate::draft::{Address, Company, CompanyProfile, IdentityPaper, Person, PersonProfile};
 use crate::field::{Path, Reason};
-use crate::v1::{Address, Company, CompanyProfile, IdentityPaper, Person, PersonProfile};
 
 /// Checks profiles and identities of persons and sets age bands; `seized` is the date that ages are counted at.
 pub(crate) fn persons(
     check: &mut Check<'_>,
     seized: Option<Date>,
-    profiles: &mut Vec<PersonProfile>,
-    identities: &mut Vec<Person>,
+    profiles: &mut Vec<PersonProfile<'_>>,
+    identities: &mut Vec<Person<'_>>,
 ) {
     let path = Path::top("persons");
     check.bounded(path, profiles, ITEMS_MAX);
@@ -47,8 +49,8 @@ fn person(
     check: &mut Check<'_>,
     path: Path<'_>,
     seized: Option<Date>,
-    person: &mut Person,
-    profile: &mut PersonProfile,
+    person: &mut Person<'_>,
+    profile: &mut PersonProfile<'_>,
 ) {
     let Person {
         family_name,
@@ -97,7 +99,7 @@ fn person(
         return;
     };
     let Some(age) = age(birth, seized) else {
-        let expected = month_of(seized);
+        let expected = month(seized);
         return check.refuse(
             path.field("birth_date"),
             birth_date,
@@ -119,11 +121,15 @@ fn person(
             },
         );
     }
-    band.clone_into(&mut profile.age_band);
+    profile.age_band = Cow::Borrowed(band);
 }
 
 /// Checks profiles and identities of companies.
-pub(crate) fn companies(check: &mut Check<'_>, profiles: &mut Vec<CompanyProfile>, identities: &mut Vec<Company>) {
+pub(crate) fn companies(
+    check: &mut Check<'_>,
+    profiles: &mut Vec<CompanyProfile<'_>>,
+    identities: &mut Vec<Company<'_>>,
+) {
     let path = Path::top("companies");
     check.bounded(path, profiles, ITEMS_MAX);
     check.bounded(path, identities, ITEMS_MAX);
@@ -156,7 +162,7 @@ pub(crate) fn companies(check: &mut Check<'_>, profiles: &mut Vec<CompanyProfile
 }
 
 impl Check<'_> {
-    fn addresses(&mut self, parent: Path<'_>, addresses: &mut Vec<Address>) {
+    fn addresses(&mut self, parent: Path<'_>, addresses: &mut Vec<Address<'_>>) {
         self.bounded(parent.field("addresses"), addresses, PARTS_MAX);
         for (index, address) in addresses.iter_mut().enumerate() {
             let path = parent.field("addresses").at(index);

@@ -4,14 +4,15 @@
 
 use super::{Check, trim};
 use crate::codes::{List, is_locode};
+use crate::draft::Text;
 use crate::field::{Path, Reason};
 
 impl Check<'_> {
     /// IMO number: seven digits, the last a check digit. `IMO 9074729` becomes `9074729`.
-    pub(super) fn imo(&mut self, path: Path<'_>, value: &mut String) {
+    pub(super) fn imo(&mut self, path: Path<'_>, value: &mut Text<'_>) {
         compact(value);
         if let Some(digits) = value.strip_prefix("IMO") {
-            *value = digits.to_owned();
+            *value = digits.to_owned().into();
         }
         let Some(digits) = digits::<7>(value) else {
             return self.refuse_form(path, value, "an IMO number, which has seven digits");
@@ -24,7 +25,7 @@ impl Check<'_> {
     }
 
     /// MMSI: nine digits.
-    pub(super) fn mmsi(&mut self, path: Path<'_>, value: &mut String) {
+    pub(super) fn mmsi(&mut self, path: Path<'_>, value: &mut Text<'_>) {
         compact(value);
         if digits::<9>(value).is_none() {
             self.refuse_form(path, value, "an MMSI, which has nine digits");
@@ -32,7 +33,7 @@ impl Check<'_> {
     }
 
     /// Container number by ISO 6346: owner and category (four letters), six digits and a check digit.
-    pub(super) fn container(&mut self, path: Path<'_>, value: &mut String) {
+    pub(super) fn container(&mut self, path: Path<'_>, value: &mut Text<'_>) {
         compact(value);
         let form = value.len() == 11
             && value.bytes().take(4).all(|byte| byte.is_ascii_uppercase())
@@ -64,7 +65,7 @@ impl Check<'_> {
     }
 
     /// Call sign, registration or flight number: letters and digits, `-` or `/` between them.
-    pub(super) fn mark(&mut self, path: Path<'_>, value: &mut String, max: usize) {
+    pub(super) fn mark(&mut self, path: Path<'_>, value: &mut Text<'_>, max: usize) {
         compact_keeping(value, &['-', '/']);
         let ends = [value.bytes().next(), value.bytes().last()];
         let form = value.len() <= max
@@ -82,7 +83,7 @@ impl Check<'_> {
     }
 
     /// HS code: chapter, heading or subheading, in the installed list if there is one. `2403.11` becomes `240311`.
-    pub(super) fn hs(&mut self, path: Path<'_>, value: &mut String) {
+    pub(super) fn hs(&mut self, path: Path<'_>, value: &mut Text<'_>) {
         compact(value);
         if value.is_empty() {
             return;
@@ -102,13 +103,13 @@ impl Check<'_> {
 
     /// A place: UN/LOCODE, IATA code or text. `KE MBA` and, where the list is installed, `KEMBA` are UN/LOCODEs; other
     /// texts stay as they are, since `PARIS` has the form of one too.
-    pub(super) fn place(&mut self, path: Path<'_>, value: &mut String) {
+    pub(super) fn place(&mut self, path: Path<'_>, value: &mut Text<'_>) {
         self.text(path, value);
         if value.len() == 6 && value.as_bytes().get(2) == Some(&b' ') {
             let code: String = value.chars().filter(|c| *c != ' ').collect();
             let country = code.get(..2).unwrap_or_default();
             if is_locode(&code) && self.lists.list(List::Country).contains(country) {
-                *value = code;
+                *value = code.into();
                 if !self.lists.list(List::Unlocode).is_empty() {
                     self.code(path, value, List::Unlocode);
                 }
@@ -124,11 +125,11 @@ impl Check<'_> {
 }
 
 /// Capitals, without blanks, dots and hyphens.
-fn compact(value: &mut String) {
+fn compact(value: &mut Text<'_>) {
     compact_keeping(value, &[]);
 }
 
-fn compact_keeping(value: &mut String, kept: &[char]) {
+fn compact_keeping(value: &mut Text<'_>, kept: &[char]) {
     trim(value);
     let dropped = |c: char| matches!(c, ' ' | '-' | '.' | '/' | '\u{a0}') && !kept.contains(&c);
     if value.contains(|c: char| dropped(c) || c.is_ascii_lowercase()) {
@@ -136,7 +137,8 @@ fn compact_keeping(value: &mut String, kept: &[char]) {
             .chars()
             .filter(|c| !dropped(*c))
             .map(|c| c.to_ascii_uppercase())
-            .collect();
+            .collect::<String>()
+            .into();
     }
 }
 
@@ -157,16 +159,16 @@ mod tests {
     use crate::field::FieldError;
 
     /// The value after a rule, or why it was refused.
-    fn checked(rule: impl Fn(&mut Check<'_>, Path<'_>, &mut String), text: &str) -> Result<String, Reason> {
+    fn checked(rule: impl Fn(&mut Check<'_>, Path<'_>, &mut Text<'_>), text: &str) -> Result<String, Reason> {
         let lists = &*BUILT_IN;
         let mut check = Check {
             lists,
             errors: Vec::new(),
         };
-        let mut value = text.to_owned();
+        let mut value = Text::from(text);
         rule(&mut check, Path::top("mark"), &mut value);
         match check.errors.pop() {
-            None => Ok(value),
+            None => Ok(value.into_owned()),
             Some(FieldError { reason, .. }) => Err(reason),
         }
     }

@@ -11,6 +11,7 @@
 use rust_decimal::Decimal;
 
 use super::{Check, trim};
+use crate::draft::Text;
 use crate::field::{Path, Reason};
 
 /// Most digits before the point.
@@ -18,33 +19,40 @@ const WHOLE_DIGITS_MAX: usize = 15;
 /// Most digits after the point.
 const FRACTION_DIGITS_MAX: usize = 12;
 
-const QUANTITY_BANDS: [&str; 10] = [
-    "under-0.001",
-    "0.001-0.01",
-    "0.01-0.1",
-    "0.1-1",
-    "1-10",
-    "10-100",
-    "100-1000",
-    "1000-10000",
-    "10000-100000",
-    "from-100000",
-];
+/// Bands with their first numbers, the highest first; what is below all of them is in the last.
+type Bands<const N: usize> = ([(Decimal, &'static str); N], &'static str);
 
-const VALUE_BANDS: [&str; 7] = [
+const QUANTITY_BANDS: Bands<9> = (
+    [
+        (Decimal::from_parts(100_000, 0, 0, false, 0), "from-100000"),
+        (Decimal::from_parts(10_000, 0, 0, false, 0), "10000-100000"),
+        (Decimal::ONE_THOUSAND, "1000-10000"),
+        (Decimal::ONE_HUNDRED, "100-1000"),
+        (Decimal::TEN, "10-100"),
+        (Decimal::ONE, "1-10"),
+        (Decimal::from_parts(1, 0, 0, false, 1), "0.1-1"),
+        (Decimal::from_parts(1, 0, 0, false, 2), "0.01-0.1"),
+        (Decimal::from_parts(1, 0, 0, false, 3), "0.001-0.01"),
+    ],
+    "under-0.001",
+);
+
+const VALUE_BANDS: Bands<6> = (
+    [
+        (Decimal::from_parts(10_000_000, 0, 0, false, 0), "from-10000000"),
+        (Decimal::from_parts(1_000_000, 0, 0, false, 0), "1000000-10000000"),
+        (Decimal::from_parts(100_000, 0, 0, false, 0), "100000-1000000"),
+        (Decimal::from_parts(10_000, 0, 0, false, 0), "10000-100000"),
+        (Decimal::ONE_THOUSAND, "1000-10000"),
+        (Decimal::ONE_HUNDRED, "100-1000"),
+    ],
     "under-100",
-    "100-1000",
-    "1000-10000",
-    "10000-100000",
-    "100000-1000000",
-    "1000000-10000000",
-    "from-10000000",
-];
+);
 
 impl Check<'_> {
     /// A decimal number of zero or more in plain notation, brought into its shortest spelling. None if it is empty or
     /// was refused.
-    pub(super) fn decimal(&mut self, path: Path<'_>, value: &mut String) -> Option<Decimal> {
+    pub(super) fn decimal(&mut self, path: Path<'_>, value: &mut Text<'_>) -> Option<Decimal> {
         trim(value);
         if value.is_empty() {
             return None;
@@ -62,10 +70,13 @@ impl Check<'_> {
             return None;
         }
         // At most 27 digits: always fits.
-        let number = Decimal::from_str_exact(&format!("0{whole}.{fraction}0"))
-            .ok()?
-            .normalize();
-        *value = number.to_string();
+        let digits = whole.bytes().chain(fraction.bytes());
+        let mantissa = digits.fold(0, |number, digit| 10 * number + i128::from(digit - b'0'));
+        let number = Decimal::try_from_i128_with_scale(mantissa, fraction.len() as u32).ok()?;
+        let shortest = whole.len().max(1) + fraction.len() + usize::from(!fraction.is_empty());
+        if value.len() != shortest {
+            *value = number.to_string().into();
+        }
         Some(number)
     }
 }
@@ -79,26 +90,17 @@ fn plain(text: &str) -> Option<(&str, &str)> {
 
 /// The band of a quantity in its normalised unit.
 pub(super) fn quantity_band(quantity: Decimal) -> &'static str {
-    band(quantity, Decimal::new(1, 3), &QUANTITY_BANDS)
+    band(quantity, &QUANTITY_BANDS)
 }
 
 /// The band of a value in its currency.
 pub(super) fn value_band(value: Decimal) -> &'static str {
-    band(value, Decimal::ONE_HUNDRED, &VALUE_BANDS)
+    band(value, &VALUE_BANDS)
 }
 
-/// The first of `bands` whose upper end lies above `number`, else the last; `first` is the first band's upper end.
-fn band(number: Decimal, first: Decimal, bands: &[&'static str]) -> &'static str {
-    let mut upper = first;
-    let mut found = "";
-    for band in bands {
-        found = band;
-        if number < upper {
-            break;
-        }
-        upper = upper.saturating_mul(Decimal::TEN);
-    }
-    found
+fn band<const N: usize>(number: Decimal, (bands, lowest): &Bands<N>) -> &'static str {
+    let found = bands.iter().find(|(first, _)| number >= *first);
+    found.map_or(lowest, |(_, band)| band)
 }
 
 #[cfg(test)]
@@ -114,12 +116,12 @@ mod tests {
             lists,
             errors: Vec::new(),
         };
-        let mut value = text.to_owned();
+        let mut value = Text::from(text);
         let number = check.decimal(Path::top("quantity"), &mut value);
         check
             .errors
             .pop()
-            .map_or(Ok((value, number)), |error| Err(error.reason))
+            .map_or(Ok((value.into_owned(), number)), |error| Err(error.reason))
     }
 
     #[test]
@@ -188,14 +190,15 @@ mod tests {
 
     #[test]
     fn bands_are_those_of_the_lists() {
-        let lists = &*BUILT_IN;
-        for (list, bands) in [
-            (List::QuantityBand, &QUANTITY_BANDS[..]),
-            (List::ValueBand, &VALUE_BANDS),
-        ] {
-            assert_eq!(lists.list(list).len(), bands.len());
-            assert!(bands.iter().all(|band| lists.list(list).contains(band)));
+        fn check<const N: usize>(list: List, (bands, lowest): &Bands<N>) {
+            let codes = BUILT_IN.list(list);
+            assert_eq!(codes.len(), N + 1);
+            assert!(codes.contains(lowest));
+            assert!(bands.iter().all(|(_, band)| codes.contains(band)));
+            assert!(bands.is_sorted_by(|(a, _), (b, _)| *a == Decimal::TEN * *b));
         }
+        check(List::QuantityBand, &QUANTITY_BANDS);
+        check(List::ValueBand, &VALUE_BANDS);
     }
 
     proptest! {

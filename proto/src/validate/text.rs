@@ -8,24 +8,25 @@
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 use super::{Check, TEXT_BYTES_MAX, trim};
+use crate::draft::Text;
 use crate::field::{Path, Reason};
 
 impl Check<'_> {
     /// A text of one line.
-    pub(crate) fn text(&mut self, path: Path<'_>, value: &mut String) {
+    pub(crate) fn text(&mut self, path: Path<'_>, value: &mut Text<'_>) {
         self.normal(path, value, TEXT_BYTES_MAX, |_| false);
     }
 
     /// A text that may have several lines.
-    pub(crate) fn lines(&mut self, path: Path<'_>, value: &mut String, max: usize) {
+    pub(crate) fn lines(&mut self, path: Path<'_>, value: &mut Text<'_>, max: usize) {
         if value.contains('\r') {
-            *value = value.replace("\r\n", "\n").replace('\r', "\n");
+            *value = value.replace("\r\n", "\n").replace('\r', "\n").into();
         }
         self.normal(path, value, max, |c| matches!(c, '\n' | '\t'));
     }
 
     /// A list of texts of one line each; empty ones are dropped.
-    pub(crate) fn texts(&mut self, name: Path<'_>, values: &mut Vec<String>, max: usize) {
+    pub(crate) fn texts(&mut self, name: Path<'_>, values: &mut Vec<Text<'_>>, max: usize) {
         self.bounded(name, values, max);
         for (index, value) in values.iter_mut().enumerate() {
             self.text(name.at(index), value);
@@ -33,7 +34,7 @@ impl Check<'_> {
         values.retain(|value| !value.is_empty());
     }
 
-    fn normal(&mut self, path: Path<'_>, value: &mut String, max: usize, allowed: impl Fn(char) -> bool) {
+    fn normal(&mut self, path: Path<'_>, value: &mut Text<'_>, max: usize, allowed: impl Fn(char) -> bool) {
         trim(value);
         // Before normalising, which could make a long text longer still.
         if value.len() > max {
@@ -46,11 +47,15 @@ impl Check<'_> {
                 },
             );
         }
+        // Nearly all texts: nothing in them could be forbidden, or be composed otherwise.
+        if is_printable_ascii(value) {
+            return;
+        }
         if let Some(bad) = value.chars().find(|c| is_forbidden(*c) && !allowed(*c)) {
             return self.refuse(path, value, Reason::Character(bad));
         }
         if !is_nfc(value) {
-            *value = value.nfc().collect();
+            *value = value.nfc().collect::<String>().into();
             if value.len() > max {
                 self.refuse(
                     path,
@@ -63,6 +68,11 @@ impl Check<'_> {
             }
         }
     }
+}
+
+fn is_printable_ascii(text: &str) -> bool {
+    // Without an early end it is done many bytes at a time.
+    text.bytes().fold(true, |all, byte| all & matches!(byte, b' '..=b'~'))
 }
 
 fn is_forbidden(c: char) -> bool {
@@ -85,9 +95,12 @@ mod tests {
             lists,
             errors: Vec::new(),
         };
-        let mut value = text.to_owned();
+        let mut value = Text::from(text);
         check.text(Path::top("place"), &mut value);
-        check.errors.pop().map_or(Ok(value), |error| Err(error.reason))
+        check
+            .errors
+            .pop()
+            .map_or(Ok(value.into_owned()), |error| Err(error.reason))
     }
 
     #[test]
@@ -133,7 +146,7 @@ mod tests {
             lists,
             errors: Vec::new(),
         };
-        let mut value = "one\r\ntwo\rthree\tfour".to_owned();
+        let mut value = Text::from("one\r\ntwo\rthree\tfour");
         check.lines(Path::top("narrative"), &mut value, 100);
         assert_eq!(value, "one\ntwo\nthree\tfour");
         assert!(check.errors.is_empty());

@@ -94,7 +94,8 @@ fn walk(section: SectionKind, message: usize, mut bytes: &[u8]) -> Option<Result
     Some(Ok(()))
 }
 
-fn varint(bytes: &mut &[u8]) -> Option<u64> {
+/// The next varint; None if there is none.
+pub(crate) fn varint(bytes: &mut &[u8]) -> Option<u64> {
     // Nearly all tags and lengths have one byte.
     if let [byte @ 0..0x80, rest @ ..] = *bytes {
         *bytes = rest;

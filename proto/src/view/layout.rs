@@ -16,7 +16,7 @@ const COUNT_BYTES: usize = 1;
 const SECTION_HEAD_BYTES: usize = 1 + SALT_BYTES + 4;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Layout {
+pub(crate) struct Layout {
     pub(super) head: EntryHead,
     pub(super) committed: SectionSet,
     pub(super) disclosed: SectionSet,
@@ -50,7 +50,7 @@ impl Place {
 }
 
 impl Layout {
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, InvalidView> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, InvalidView> {
         if bytes.len() > VIEW_BYTES_MAX {
             return Err(InvalidView::Oversized(bytes.len()));
         }

@@ -10,6 +10,7 @@ use icomm_node::{
 };
 use icomm_pki::{MemberId, Role};
 use icomm_proto::v1;
+use prost::Message as _;
 use tokio::time::Instant;
 
 use super::{
@@ -140,7 +141,7 @@ pub async fn holds(node: &Node, of: &MemberId, entries: u64) -> anyhow::Result<(
 pub async fn issue_one(bench: &Bench, network: &Network) -> anyhow::Result<()> {
     let draft = rows::file(bench, 1)?.drafts(1)?.pop();
     let request = v1::SubmitRequest {
-        draft,
+        draft: draft.map(|draft| draft.encode_to_vec().into()),
         key: bytes::Bytes::new(),
     };
     let reply = network

@@ -72,7 +72,7 @@ impl Rows {
         let mut broken = None;
         let source = Source::open(&self.file, mapping()?.read_options().clone())?;
         source.read(&mut |row| match row {
-            Ok(row) => take(row),
+            Ok(row) => take(row.clone()),
             Err(row) => {
                 broken = Some(row.line);
                 ControlFlow::Break(())
@@ -114,7 +114,7 @@ impl Rows {
 /// It stands for none.
 pub fn draft(mapping: &Mapping, row: &Row) -> anyhow::Result<v1::Draft> {
     match mapping.draft(row) {
-        Ok(mapped) => Ok(mapped.draft),
+        Ok(mapped) => Ok(mapped.draft.into()),
         Err(faults) => {
             let why: Vec<&str> = faults.iter().map(|fault| fault.reason.as_str()).collect();
             anyhow::bail!("line {} is no case: {}", row.line(), why.join("; "))

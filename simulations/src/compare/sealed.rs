@@ -22,10 +22,10 @@ const ISSUED_MS: u64 = 1_795_435_200_000;
 pub fn each(rows: &Rows, mut each: impl FnMut(View) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let (mapping, lists, member) = (mapping()?, CodeLists::built_in(), MEMBER.parse()?);
     let mut entropy = SmallRng::seed_from_u64(1);
-    let mut seal = |reading: Reading| -> anyhow::Result<()> {
+    let mut seal = |reading: Reading<'_>| -> anyhow::Result<()> {
         let row = reading.map_err(|broken| anyhow::anyhow!("line {} of the rows can't be read", broken.line))?;
         let invalid = || format!("line {} of the rows is no valid record", row.line());
-        let mapped = mapping.draft(&row).ok().with_context(invalid)?;
+        let mapped = mapping.draft(row).ok().with_context(invalid)?;
         let record = Record::validate(mapped.draft, &lists, &member)
             .ok()
             .with_context(invalid)?;

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use clap::Args;
 use icomm_pki::{Enrolment, MemberId};
-use icomm_proto::{CodeLists, FieldError, Record, v1};
+use icomm_proto::{CodeLists, v1};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
@@ -19,8 +19,8 @@ use crate::{
     },
     config::Config,
     intake::{
-        Bar, Cause, Detail, DryRun, ImportError, Mapping, Plan, Progress, RecordFault, Report, Sink, Source, Summary,
-        Unwatched, import,
+        Bar, Cause, Detail, DryRun, ImportError, Mapping, Plan, Progress, Report, Sink, Source, Summary, Unwatched,
+        import, validation,
     },
 };
 
@@ -99,11 +99,7 @@ impl Import {
         if lists.exists() {
             codes.load_dir(lists).map_err(|error| Failure::because(&error))?;
         }
-        let originator = member.clone();
-        let validate = move |draft| match Record::validate(draft, &codes, &originator) {
-            Ok(_) => Vec::new(),
-            Err(errors) => errors.into_iter().map(fault_of_record).collect(),
-        };
+        let validate = validation(Arc::new(codes), member.clone());
         self.drive(
             mapping,
             member,
@@ -248,22 +244,4 @@ fn enrolled(config: &Config) -> Result<MemberId, Failure> {
     let text = std::fs::read_to_string(enrolment).map_err(unknown)?;
     let enrolment = Enrolment::from_pem(&text).map_err(|error| Failure::because(&error))?;
     Ok(enrolment.member().clone())
-}
-
-fn fault_of_record(error: FieldError) -> RecordFault {
-    let FieldError {
-        field,
-        value,
-        reason,
-        list,
-    } = error;
-    let list = list
-        .map(|(name, version)| format!("{name} {version}"))
-        .unwrap_or_default();
-    RecordFault {
-        field,
-        value,
-        reason: reason.to_string(),
-        list,
-    }
 }

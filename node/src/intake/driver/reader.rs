@@ -1,22 +1,46 @@
 //! The reading half of an import: runs on a thread of its own, since files block.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
+use bytes::Bytes;
+use icomm_proto::draft::Draft;
 use tokio::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
 
 use super::{Cause, Plan};
+use crate::intake::IntakeKey;
 use crate::intake::key::Keys;
-use crate::intake::mapping::{Owner, Trail};
-use crate::intake::rows::{Fault, FileError, Format, Header, Reading, Source};
+use crate::intake::mapping::{Columns, Owner, Trail};
+use crate::intake::rows::{Fault, FileError, Format, Header, Row, Source};
 use crate::intake::sink::Submission;
 
 /// Rows in the order of the file; drafts in the order of the items that have one.
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) items: Vec<Item>,
-    pub(super) drafts: Vec<Submission>,
+    keys: Vec<(IntakeKey, Range<usize>)>,
+    /// All drafts, encoded, one after the other.
+    drafts: Vec<u8>,
+}
+
+impl Batch {
+    /// What is to be handed over; the drafts share one piece of memory.
+    pub(super) fn submissions(&mut self) -> Vec<Submission> {
+        let drafts = Bytes::from(std::mem::take(&mut self.drafts));
+        let keys = std::mem::take(&mut self.keys).into_iter();
+        keys.map(|(key, range)| Submission {
+            key,
+            draft: drafts.slice(range),
+        })
+        .collect()
+    }
+
+    fn push(&mut self, key: IntakeKey, draft: &Draft<'_>) {
+        let start = self.drafts.len();
+        draft.write(&mut self.drafts);
+        self.keys.push((key, start..self.drafts.len()));
+    }
 }
 
 pub(super) struct Item {
@@ -69,7 +93,7 @@ pub(super) fn read(
     let one_header = source.format() != Format::JsonLines;
     let mut keys = Keys::default();
     let mut batch = Batch::default();
-    let mut header: Option<Arc<Header>> = None;
+    let mut laid: Option<(Arc<Header>, Columns<'_>)> = None;
     let mut end = End {
         unused_columns: Vec::new(),
         stopped: false,
@@ -81,7 +105,9 @@ pub(super) fn read(
             return ControlFlow::Break(());
         }
         if let Ok(row) = &reading {
-            let known = header.as_ref().is_some_and(|header| Arc::ptr_eq(header, row.header()));
+            let known = laid
+                .as_ref()
+                .is_some_and(|(header, _)| Arc::ptr_eq(header, row.header()));
             if !known {
                 let fit = plan.mapping.fit(row.header());
                 if one_header && !fit.missing.is_empty() {
@@ -91,10 +117,21 @@ pub(super) fn read(
                     return ControlFlow::Break(());
                 }
                 note_unused(&mut end.unused_columns, fit.unused);
-                header = Some(Arc::clone(row.header()));
+                laid = Some((Arc::clone(row.header()), plan.mapping.over(row.header())));
             }
         }
-        take(reading, plan, &mut keys, &mut batch);
+        match (reading, &mut laid) {
+            (Ok(row), Some((_, columns))) => take(row, plan, columns, &mut keys, &mut batch),
+            (Err(broken), _) => batch.items.push(Item {
+                line: broken.line,
+                what: Line::Faulty {
+                    faults: broken.faults,
+                    attributed: false,
+                },
+            }),
+            // A row brings its header.
+            (Ok(_), None) => {}
+        }
         if batch.items.len() >= plan.batch_rows.max(1) && batches.blocking_send(std::mem::take(&mut batch)).is_err() {
             return ControlFlow::Break(());
         }
@@ -112,44 +149,28 @@ pub(super) fn read(
 }
 
 /// Sorts a row into the batch.
-fn take(reading: Reading, plan: &Plan, keys: &mut Keys, batch: &mut Batch) {
-    let row = match reading {
-        Ok(row) => row,
-        Err(broken) => {
-            let what = Line::Faulty {
-                faults: broken.faults,
-                attributed: false,
-            };
-            return batch.items.push(Item {
-                line: broken.line,
-                what,
-            });
-        }
-    };
+fn take(row: &Row, plan: &Plan, columns: &mut Columns<'_>, keys: &mut Keys, batch: &mut Batch) {
     // Every readable row counts as a copy of its like, whoever's it is and whether it is good.
-    let key = keys.next(&plan.mapping, &row);
-    let what = match plan.mapping.owner(&row) {
+    let key = keys.next(columns, row);
+    let what = match columns.owner(row) {
         Err(fault) => Line::Faulty {
             faults: vec![fault],
             attributed: false,
         },
-        Ok(Owner::Member(owner)) if owner != plan.member => {
-            if plan.others.contains(&owner) {
+        Ok(Owner::Member(owner)) if *owner != plan.member => {
+            if plan.others.contains(owner) {
                 Line::Elsewhere
             } else {
                 Line::Foreign
             }
         }
-        Ok(Owner::Member(_) | Owner::Importer) => match plan.mapping.draft(&row) {
+        Ok(Owner::Member(_) | Owner::Importer) => match columns.draft(row) {
             Err(faults) => Line::Faulty {
                 faults,
                 attributed: true,
             },
             Ok(mapped) => {
-                batch.drafts.push(Submission {
-                    key,
-                    draft: mapped.draft,
-                });
+                batch.push(key, &mapped.draft);
                 Line::Submitted(mapped.trail)
             }
         },

@@ -7,7 +7,7 @@ use std::io::{Cursor, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use icomm_proto::v1;
+use icomm_proto::draft::Draft;
 
 use super::*;
 use crate::intake::mapping::test_lists;
@@ -52,8 +52,8 @@ fn source(csv: &str) -> Source {
 }
 
 /// Places that begin with `bad` are invalid.
-fn validate(draft: v1::Draft) -> Vec<RecordFault> {
-    let place = draft.exact.unwrap_or_default().place;
+fn validate(draft: Draft<'_>) -> Vec<RecordFault> {
+    let place = draft.exact.unwrap_or_default().place.into_owned();
     if !place.starts_with("bad") {
         return Vec::new();
     }

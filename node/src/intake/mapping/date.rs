@@ -5,11 +5,24 @@
 //! patterns there are `iso` (a date, or a date and time, kept whole if it has an offset) and `serial` (a spreadsheet's day
 //! number). Two-digit years are not offered: they have cost enough.
 
+use std::borrow::Cow;
+
+use icomm_proto::draft::Text;
 use time::format_description::well_known::Rfc3339;
 use time::{Date, Duration, Month, OffsetDateTime};
 
 /// Years that a case can be from.
 const YEARS: std::ops::RangeInclusive<i32> = 1900..=2199;
+
+/// `YYYY-MM-DD`.
+const ISO_DAY: [Part; 5] = [
+    Part::Year,
+    Part::Literal('-'),
+    Part::Month { digits: (2, 2) },
+    Part::Literal('-'),
+    Part::Day { digits: (2, 2) },
+];
+const ISO_DAY_LEN: usize = "YYYY-MM-DD".len();
 
 /// One way to write a date.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,30 +80,31 @@ impl Format {
     }
 
     /// The ISO 8601 form of `text`; `None` where it isn't written so, or no such day exists.
-    pub(super) fn read(&self, text: &str) -> Option<String> {
+    pub(super) fn read<'t>(&self, text: &'t str) -> Option<Text<'t>> {
         let date = match self {
             Self::Iso => {
+                if text.len() == ISO_DAY_LEN {
+                    let date = read_parts(&ISO_DAY, text)?;
+                    return YEARS.contains(&date.year()).then_some(Cow::Borrowed(text));
+                }
                 if let Ok(moment) = OffsetDateTime::parse(text, &Rfc3339) {
                     return YEARS
                         .contains(&moment.year())
                         .then(|| moment.format(&Rfc3339).ok())
-                        .flatten();
+                        .flatten()
+                        .map(Cow::Owned);
                 }
                 // Without an offset the day is all that it says for sure.
-                let (day, time) = text.split_at_checked(10)?;
-                let Some(Self::Pattern(parts)) = Self::parse("YYYY-MM-DD") else {
-                    return None;
-                };
-                if time.is_empty() || is_time_of_day(time) {
-                    read_parts(&parts, day)?
-                } else {
+                let (day, time) = text.split_at_checked(ISO_DAY_LEN)?;
+                if !is_time_of_day(time) {
                     return None;
                 }
+                read_parts(&ISO_DAY, day)?
             }
             Self::Serial => serial(text)?,
             Self::Pattern(parts) => read_parts(parts, text)?,
         };
-        YEARS.contains(&date.year()).then(|| date.to_string())
+        YEARS.contains(&date.year()).then(|| date.to_string().into())
     }
 }
 
@@ -176,7 +190,7 @@ mod tests {
     use super::*;
 
     fn read(format: &str, text: &str) -> Option<String> {
-        Format::parse(format).unwrap().read(text)
+        Format::parse(format).unwrap().read(text).map(Cow::into_owned)
     }
 
     #[test]

@@ -4,10 +4,14 @@
 //! once. Then values are put in place. List elements that no column filled don't come into being (a constant alone makes no
 //! consignment), and those that do move together: a row that fills `goods[0]` and `goods[2]` has two.
 
+use std::borrow::Cow;
+
+use icomm_proto::draft::{self, Draft, Text};
 use icomm_proto::v1;
 
-use super::field::{Field, Reading, Source};
-use super::target::{List, Slot, Target};
+use super::columns::{Columns, Places, single_spaced};
+use super::field::{Reading, Source};
+use super::target::{INDEX_MAX, List, Slot, Target};
 use super::{Mapping, number};
 use crate::intake::rows::{Fault, FaultKind, Row};
 
@@ -16,69 +20,78 @@ const SPLIT_MAX: usize = 64;
 
 /// A draft, not validated, with the way back from its fields to the columns they came from.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Mapped {
-    /// The draft.
-    pub draft: v1::Draft,
+pub struct Mapped<'a> {
+    /// The draft: its texts are the row's and the mapping's.
+    pub draft: Draft<'a>,
     /// The way back.
     pub trail: Trail,
 }
 
-/// For each list, the mapping's index of each element of the draft. Most rows fill few lists, so it is small.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// For each list, which of the mapping's indices the draft has an element of: a bit for each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trail {
-    indices: [Vec<usize>; List::ALL.len()],
+    indices: [u32; List::ALL.len()],
 }
 
 /// Values on their way to their fields.
-struct Filled {
+struct Filled<'a> {
     to: Target,
-    value: Value,
+    value: Value<'a>,
 }
 
-enum Value {
-    Text(String),
-    Texts(Vec<String>),
+enum Value<'a> {
+    Text(Text<'a>),
+    Texts(Vec<Text<'a>>),
 }
 
-impl Mapping {
+impl<'m> Columns<'m> {
     /// The draft that a row stands for.
     ///
     /// # Errors
     ///
     /// All that is wrong with its cells.
-    pub fn draft(&self, row: &Row) -> Result<Mapped, Vec<Fault>> {
-        let mut filled = Vec::new();
+    pub fn draft<'a>(&mut self, row: &'a Row) -> Result<Mapped<'a>, Vec<Fault>>
+    where
+        'm: 'a,
+    {
+        let mapping = self.mapping;
+        self.ask(row);
+        let mut filled: Vec<Filled<'a>> = Vec::with_capacity(2 * self.due.len());
         let mut defaults = Vec::new();
         let mut faults = Vec::new();
-        for field in &self.fields {
-            if let Source::Column {
+        for number in &self.due {
+            let Some(field) = mapping.fields.get(usize::from(*number)) else {
+                continue;
+            };
+            let Source::Column {
                 column,
                 reading,
                 default,
             } = &field.source
-            {
-                let before = filled.len();
-                if let Err(fault) = self.read(row, field.to, column, reading, &mut filled) {
-                    faults.push(fault);
-                    continue;
-                }
-                if filled.len() > before {
-                    continue;
-                }
-                if let Some(default) = default {
-                    defaults.push(Filled {
-                        to: field.to,
-                        value: Value::Text(default.clone()),
-                    });
-                } else if field.required {
-                    let text = row.cell(column).unwrap_or_default();
-                    let reason = if text.is_empty() {
-                        "is blank but mandatory"
-                    } else {
-                        "says nothing, but is mandatory"
-                    };
-                    faults.push(Fault::of_cell(FaultKind::Missing, column, text, reason));
-                }
+            else {
+                continue;
+            };
+            let cells = Cells::of(row, self.places(*number));
+            let before = filled.len();
+            if let Err(fault) = read(cells, field.to, column, reading, &mut filled) {
+                faults.push(fault);
+                continue;
+            }
+            if filled.len() > before {
+                continue;
+            }
+            if let Some(default) = default {
+                defaults.push(Filled {
+                    to: field.to,
+                    value: Value::Text(default.into()),
+                });
+            } else if field.required {
+                let reason = if cells.text.is_empty() {
+                    "is blank but mandatory"
+                } else {
+                    "says nothing, but is mandatory"
+                };
+                faults.push(Fault::of_cell(FaultKind::Missing, column, cells.text, reason));
             }
         }
         if !faults.is_empty() {
@@ -88,14 +101,14 @@ impl Mapping {
         let trail = Trail::of(&filled);
         filled.extend(defaults);
         self.add_constants(&mut filled, &trail);
-        let mut draft = v1::Draft {
-            kind: v1::RecordKind::from(self.kind).into(),
-            ..v1::Draft::default()
+        let mut draft = Draft {
+            kind: v1::RecordKind::from(mapping.kind).into(),
+            ..Draft::default()
         };
         for Filled { to, value } in filled {
             let Some(to) = trail.placed(to) else { continue };
             put(&mut draft, to, value).map_err(|reason| {
-                let column = self.column_to(to).unwrap_or_default();
+                let column = mapping.column_to(to).unwrap_or_default();
                 vec![Fault::of_cell(
                     FaultKind::Number,
                     column,
@@ -108,107 +121,136 @@ impl Mapping {
         Ok(Mapped { draft, trail })
     }
 
-    /// Reads one cell into the field it is for, and into others that its table settles.
-    fn read(
-        &self,
-        row: &Row,
-        to: Target,
-        column: &str,
-        reading: &Reading,
-        filled: &mut Vec<Filled>,
-    ) -> Result<(), Fault> {
-        let text = row.cell(column).unwrap_or_default();
-        let mut fill = |to, value| filled.push(Filled { to, value });
-        match reading {
-            // A quantity without a number is as good as none, but a unit that is refused is still refused.
-            Reading::Quantity {
-                notation,
-                unit_column,
-                units,
-                unit,
-            } => {
-                let unit_text = row.cell(unit_column).unwrap_or_default();
-                let meaning = units.find(unit_column, unit_text)?;
-                if text.is_empty() {
-                    return Ok(());
-                }
-                let fault = |reason: String| Fault::of_cell(FaultKind::Number, column, text, reason);
-                let mut quantity = number::decimal(text, notation).map_err(fault)?;
-                let Some(meaning) = meaning else {
-                    let reason = "is blank, and a quantity without a unit says nothing";
-                    return Err(Fault::of_cell(FaultKind::Missing, unit_column, unit_text, reason));
-                };
-                if let Some(times) = meaning.times {
-                    let too_large = || fault(format!("is too large in units of `{unit_text}`"));
-                    quantity = quantity.checked_mul(times).ok_or_else(too_large)?.normalize();
-                }
-                fill(to, Value::Text(quantity.to_string()));
-                fill(*unit, Value::Text(meaning.code.to_owned()));
-                for (other, value) in meaning.with {
-                    fill(*other, Value::Text(value.clone()));
-                }
-            }
-            Reading::Table(table) => {
-                if let Some(meaning) = table.find(column, text)? {
-                    fill(to, Value::Text(meaning.code.to_owned()));
-                    for (other, value) in meaning.with {
-                        fill(*other, Value::Text(value.clone()));
-                    }
-                }
-            }
-            _ if text.is_empty() => {}
-            Reading::Text if to.is_prose() => fill(to, Value::Text(text.to_owned())),
-            // A line break or a run of spaces within a name or a place is a spreadsheet's accident.
-            Reading::Text => fill(to, Value::Text(text.split_whitespace().collect::<Vec<_>>().join(" "))),
-            Reading::Split(separator) => {
-                let texts: Vec<String> = text
-                    .split(*separator)
-                    .map(str::trim)
-                    .filter(|text| !text.is_empty())
-                    .map(str::to_owned)
-                    .collect();
-                if texts.len() > SPLIT_MAX {
-                    let reason = format!("lists more than {SPLIT_MAX} entries");
-                    return Err(Fault::of_cell(FaultKind::List, column, text, reason));
-                }
-                if !texts.is_empty() {
-                    fill(to, Value::Texts(texts));
-                }
-            }
-            Reading::Date(formats) => {
-                let date = formats.iter().find_map(|format| format.read(text)).ok_or_else(|| {
-                    Fault::of_cell(
-                        FaultKind::Date,
-                        column,
-                        text,
-                        "is no date in a format that the mapping allows",
-                    )
-                })?;
-                fill(to, Value::Text(date));
-            }
-            Reading::Number(notation) => {
-                let number = Field::plain_number(text, notation)
-                    .map_err(|reason| Fault::of_cell(FaultKind::Number, column, text, reason))?;
-                fill(to, Value::Text(number));
-            }
-        }
-        Ok(())
-    }
-
     /// Constants, where nothing else was filled and the list element exists.
-    fn add_constants(&self, filled: &mut Vec<Filled>, trail: &Trail) {
-        for field in &self.fields {
-            let Source::Constant(value) = &field.source else {
-                continue;
-            };
-            let taken = filled.iter().any(|other| other.to == field.to);
-            if !taken && trail.placed(field.to).is_some() {
+    fn add_constants<'a>(&self, filled: &mut Vec<Filled<'a>>, trail: &Trail)
+    where
+        'm: 'a,
+    {
+        for (to, value) in &self.constants {
+            let taken = filled.iter().any(|other| other.to == *to);
+            if !taken && trail.placed(*to).is_some() {
                 filled.push(Filled {
-                    to: field.to,
-                    value: Value::Text(value.clone()),
+                    to: *to,
+                    value: Value::Text((*value).into()),
                 });
             }
         }
+    }
+}
+
+/// The texts that a field reads.
+#[derive(Clone, Copy)]
+struct Cells<'a> {
+    text: &'a str,
+    unit: &'a str,
+}
+
+impl<'a> Cells<'a> {
+    fn of(row: &'a Row, Places { cell, unit }: Places) -> Self {
+        let text = |place: Option<usize>| place.map_or("", |place| row.at(place));
+        Self {
+            text: text(cell),
+            unit: text(unit),
+        }
+    }
+}
+
+/// Reads a cell into the field it is for, and into others that its table settles.
+fn read<'a>(
+    Cells { text, unit: unit_text }: Cells<'a>,
+    to: Target,
+    column: &str,
+    reading: &'a Reading,
+    filled: &mut Vec<Filled<'a>>,
+) -> Result<(), Fault> {
+    let mut fill = |to, value| filled.push(Filled { to, value });
+    match reading {
+        // A quantity without a number is as good as none, but a unit that is refused is still refused.
+        Reading::Quantity {
+            notation,
+            unit_column,
+            units,
+            unit,
+        } => {
+            let meaning = units.find(unit_column, unit_text)?;
+            if text.is_empty() {
+                return Ok(());
+            }
+            let fault = |reason: String| Fault::of_cell(FaultKind::Number, column, text, reason);
+            let quantity = number::plain(text, notation).map_err(fault)?;
+            let Some(meaning) = meaning else {
+                let reason = "is blank, and a quantity without a unit says nothing";
+                return Err(Fault::of_cell(FaultKind::Missing, unit_column, unit_text, reason));
+            };
+            let quantity = match meaning.times {
+                None => quantity,
+                Some(times) => {
+                    let too_large = || fault(format!("is too large in units of `{unit_text}`"));
+                    let quantity = number::decimal(text, notation).map_err(fault)?;
+                    let quantity = quantity.checked_mul(times).ok_or_else(too_large)?;
+                    quantity.normalize().to_string().into()
+                }
+            };
+            fill(to, Value::Text(quantity));
+            fill(*unit, Value::Text(meaning.code.into()));
+            for (other, value) in meaning.with {
+                fill(*other, Value::Text(value.into()));
+            }
+        }
+        Reading::Table(table) => {
+            if let Some(meaning) = table.find(column, text)? {
+                fill(to, Value::Text(meaning.code.into()));
+                for (other, value) in meaning.with {
+                    fill(*other, Value::Text(value.into()));
+                }
+            }
+        }
+        _ if text.is_empty() => {}
+        Reading::Prose => fill(to, Value::Text(text.into())),
+        Reading::Text => fill(to, Value::Text(single_spaced(text))),
+        Reading::Split(separator) => {
+            let texts: Vec<Text<'a>> = text
+                .split(*separator)
+                .map(str::trim)
+                .filter(|text| !text.is_empty())
+                .map(Cow::Borrowed)
+                .collect();
+            if texts.len() > SPLIT_MAX {
+                let reason = format!("lists more than {SPLIT_MAX} entries");
+                return Err(Fault::of_cell(FaultKind::List, column, text, reason));
+            }
+            if !texts.is_empty() {
+                fill(to, Value::Texts(texts));
+            }
+        }
+        Reading::Date(formats) => {
+            let date = formats.iter().find_map(|format| format.read(text)).ok_or_else(|| {
+                Fault::of_cell(
+                    FaultKind::Date,
+                    column,
+                    text,
+                    "is no date in a format that the mapping allows",
+                )
+            })?;
+            fill(to, Value::Text(date));
+        }
+        Reading::Number(notation) => {
+            let number = number::plain(text, notation)
+                .map_err(|reason| Fault::of_cell(FaultKind::Number, column, text, reason))?;
+            fill(to, Value::Text(number));
+        }
+    }
+    Ok(())
+}
+
+impl Mapping {
+    /// The draft that a row stands for; see [`Columns::draft`], which is for many rows.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn draft<'a>(&'a self, row: &'a Row) -> Result<Mapped<'a>, Vec<Fault>> {
+        self.over(row.header()).draft(row)
     }
 
     /// The column that a field of the record came from, for faults that are found later. `field` is a name as validation
@@ -239,51 +281,50 @@ impl Mapping {
 
 impl Trail {
     /// Which list elements the filled fields bring into being, in the order of the mapping's indices.
-    fn of(filled: &[Filled]) -> Self {
+    fn of(filled: &[Filled<'_>]) -> Self {
         let mut trail = Self::default();
-        for (list, indices) in List::ALL.into_iter().zip(&mut trail.indices) {
-            indices.extend(
-                filled
-                    .iter()
-                    .filter(|field| field.to.list() == Some(list))
-                    .map(|field| field.to.at[0]),
-            );
-            indices.sort_unstable();
-            indices.dedup();
+        for field in filled {
+            if let Some(list) = field.to.list()
+                && let Some(indices) = trail.indices.get_mut(list as usize)
+            {
+                *indices |= bit(field.to);
+            }
         }
         trail
     }
 
-    fn indices(&self, list: List) -> &[usize] {
-        List::ALL
-            .into_iter()
-            .zip(&self.indices)
-            .find(|(known, _)| *known == list)
-            .map_or(&[], |(_, indices)| indices)
+    fn indices(&self, list: List) -> u32 {
+        self.indices.get(list as usize).copied().unwrap_or_default()
     }
 
     /// The target at its place in the draft; `None` where its list element doesn't exist.
     fn placed(&self, to: Target) -> Option<Target> {
         let Some(list) = to.list() else { return Some(to) };
-        let [first, _] = to.at;
-        self.indices(list)
-            .iter()
-            .position(|index| *index == first)
-            .map(|place| to.moved_to(place))
+        let (indices, bit) = (self.indices(list), bit(to));
+        let before = indices & bit.wrapping_sub(1);
+        (indices & bit != 0).then(|| to.moved_to(before.count_ones() as usize))
     }
 
     /// The way back.
     fn original(&self, to: Target) -> Option<Target> {
         let Some(list) = to.list() else { return Some(to) };
         let [place, _] = to.at;
-        self.indices(list).get(place).map(|first| to.moved_to(*first))
+        let indices = self.indices(list);
+        let first = (0..INDEX_MAX).filter(|index| indices >> index & 1 != 0).nth(place)?;
+        Some(to.moved_to(first))
     }
 }
 
-fn put(draft: &mut v1::Draft, to: Target, value: Value) -> Result<(), String> {
+/// The bit of a target's place in its list, which is below [`INDEX_MAX`].
+fn bit(to: Target) -> u32 {
+    let [first, _] = to.at;
+    1 << (first % INDEX_MAX)
+}
+
+fn put<'a>(draft: &mut Draft<'a>, to: Target, value: Value<'a>) -> Result<(), String> {
     match (to.slot(), value) {
         (Some(Slot::Text(reach)), Value::Text(text)) => *reach(draft, to.at) = text,
-        (Some(Slot::Text(reach)), Value::Texts(texts)) => *reach(draft, to.at) = texts.join("; "),
+        (Some(Slot::Text(reach)), Value::Texts(texts)) => *reach(draft, to.at) = texts.join("; ").into(),
         (Some(Slot::Texts(reach)), Value::Texts(texts)) => *reach(draft, to.at) = texts,
         (Some(Slot::Texts(reach)), Value::Text(text)) => *reach(draft, to.at) = vec![text],
         (Some(Slot::Count(reach)), Value::Text(text)) => {
@@ -311,7 +352,7 @@ fn put(draft: &mut v1::Draft, to: Target, value: Value) -> Result<(), String> {
 
 /// Lists that span sections are joined by position: the open part has an element for each of the others', and exact or
 /// nominal parts that exist at all have one for each of the open part's.
-fn align(draft: &mut v1::Draft) {
+fn align(draft: &mut Draft<'_>) {
     fn pad<A: Default, B: Default>(open: &mut Vec<A>, other: &mut Vec<B>) {
         if open.len() < other.len() {
             open.resize_with(other.len(), A::default);
@@ -326,14 +367,16 @@ fn align(draft: &mut v1::Draft) {
     }
     if let Some(persons) = &mut draft.persons {
         for person in &mut persons.persons {
-            person.papers.retain(|paper| *paper != v1::IdentityPaper::default());
-            person.addresses.retain(|address| *address != v1::Address::default());
+            person.papers.retain(|paper| *paper != draft::IdentityPaper::default());
+            person.addresses.retain(|address| *address != draft::Address::default());
         }
         pad(&mut case.persons, &mut persons.persons);
     }
     if let Some(companies) = &mut draft.companies {
         for company in &mut companies.companies {
-            company.addresses.retain(|address| *address != v1::Address::default());
+            company
+                .addresses
+                .retain(|address| *address != draft::Address::default());
         }
         pad(&mut case.companies, &mut companies.companies);
     }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use icomm_proto::codes::CodeLists;
 use serde::Deserialize;
 
+use super::InvalidMapping;
 use super::date::Format;
 use super::number::Notation;
 use super::table::{Table, TableDocument, nearest};
 use super::target::{self, Slot, Target};
-use super::{InvalidMapping, number};
 
 /// The most times that a field may repeat.
 const REPEAT_MAX: usize = 16;
@@ -40,6 +40,8 @@ pub(super) enum Source {
 #[derive(Debug)]
 pub(super) enum Reading {
     Text,
+    /// A text that may have several lines.
+    Prose,
     /// Several texts, separated by this.
     Split(char),
     /// A word of a table.
@@ -211,6 +213,7 @@ impl FieldDocument {
             _ if self.number.is_some() => Reading::Number(notation),
             Some(Slot::Texts(_)) => Reading::Split(';'),
             Some(Slot::Count(_)) => Reading::Number(notation),
+            _ if to.is_prose() => Reading::Prose,
             _ => Reading::Text,
         })
     }
@@ -262,10 +265,5 @@ impl Field {
             Source::Column { column, .. } => (Some(column.as_str()), None),
         };
         column.into_iter().chain(unit)
-    }
-
-    /// The number that a cell says, as the record writes it.
-    pub(super) fn plain_number(text: &str, notation: &Notation) -> Result<String, String> {
-        number::decimal(text, notation).map(|number| number.to_string())
     }
 }

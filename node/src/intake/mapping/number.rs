@@ -1,5 +1,8 @@
 //! Numbers as people and programs write them, to exact decimals.
 
+use std::borrow::Cow;
+
+use icomm_proto::draft::Text;
 use rust_decimal::Decimal;
 use serde::Deserialize;
 
@@ -27,6 +30,26 @@ impl Default for Notation {
             thousands: None,
         }
     }
+}
+
+/// The number that `text` says, as the record writes it.
+pub(super) fn plain<'t>(text: &'t str, notation: &Notation) -> Result<Text<'t>, String> {
+    if notation.decimal == '.' && is_plain(text) {
+        return Ok(Cow::Borrowed(text));
+    }
+    decimal(text, notation).map(|number| Cow::Owned(number.to_string()))
+}
+
+/// Whether a number is written as the record writes it: no needless zeros, no sign, no exponent, not too many digits.
+fn is_plain(text: &str) -> bool {
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let (whole, fraction) = match text.split_once('.') {
+        Some((_, "")) => return false,
+        Some((whole, fraction)) => (whole, fraction),
+        None => (text, ""),
+    };
+    let needless = !whole.starts_with(|first| matches!(first, '1'..='9')) && whole != "0" || fraction.ends_with('0');
+    !needless && digits(whole) && digits(fraction) && whole.len() + fraction.len() <= SIGNIFICANT_DIGITS as usize
 }
 
 /// The number that `text` says, without trailing zeros.
@@ -165,6 +188,12 @@ mod tests {
         fn decimals_come_back(mantissa in -999_999_999_999_999i64..999_999_999_999_999, scale in 0u32..12) {
             let number = Decimal::new(mantissa, scale).normalize();
             prop_assert_eq!(decimal(&number.to_string(), &Notation::default()), Ok(number));
+        }
+
+        #[test]
+        fn the_short_way_gives_the_same(text in "[0-9.]{1,18}|-?[0-9]{1,3}\\.?[0-9]{0,3}") {
+            let notation = Notation::default();
+            prop_assert_eq!(plain(&text, &notation).map(Cow::into_owned), shown(&text, &notation));
         }
 
         #[test]

@@ -4,12 +4,14 @@
 //! words for a code, words that say that nothing is known (left blank on purpose), and words that are refused on purpose,
 //! with the reason. Any other word is a fault. Words are compared without regard to case and to runs of spaces.
 
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use icomm_proto::codes::{CodeLists, List};
 use rust_decimal::Decimal;
+use rustc_hash::FxHashMap;
 use serde::Deserialize;
 
 use super::target::Target;
@@ -21,7 +23,8 @@ use crate::intake::rows::{Fault, FaultKind};
 pub(super) struct Table {
     name: String,
     list: Option<(Arc<CodeLists>, List)>,
-    words: HashMap<String, Word>,
+    /// By the word as it is compared. Hashed without a secret: nobody but the clerk who wrote the mapping adds any.
+    words: FxHashMap<String, Word>,
     /// What every other word becomes; `None`: a fault.
     otherwise: Option<String>,
 }
@@ -120,8 +123,8 @@ impl TableDocument {
             }
             _ => Ok(()),
         };
-        let mut words = HashMap::new();
-        let mut add = |text: &str, word: Word| match words.insert(folded(text), word) {
+        let mut words = FxHashMap::default();
+        let mut add = |text: &str, word: Word| match words.insert(folded(text).into_owned(), word) {
             None => Ok(()),
             Some(_) => Err(problem(format!("`{text}` stands in it twice"))),
         };
@@ -186,8 +189,12 @@ impl Table {
     ///
     /// The table doesn't know the word, or refuses it.
     pub(super) fn find(&self, column: &str, text: &str) -> Result<Option<Meaning<'_>>, Fault> {
-        let key = folded(text);
-        match self.words.get(&key) {
+        // A table that is nothing but a code list has no words of its own.
+        let word = match self.words.len() {
+            0 => None,
+            _ => self.words.get(folded(text).as_ref()),
+        };
+        match word {
             Some(Word::Code(Entry { code, times, with })) => {
                 return Ok(Some(Meaning {
                     code,
@@ -200,7 +207,7 @@ impl Table {
                 let reason = format!("is refused by the mapping: {reason}");
                 return Err(Fault::of_cell(FaultKind::RefusedValue, column, text, reason));
             }
-            None if key.is_empty() => return Ok(None),
+            None if text.trim().is_empty() => return Ok(None),
             None => {}
         }
         let listed = self
@@ -217,9 +224,14 @@ impl Table {
                 FaultKind::UnknownValue,
                 column,
                 text,
-                self.unknown(&key),
+                self.unknown(&folded(text)),
             )),
         }
+    }
+
+    /// Whether a blank cell is a word that the table knows.
+    pub(super) fn knows_blank(&self) -> bool {
+        self.words.contains_key("")
     }
 
     fn unknown(&self, key: &str) -> String {
@@ -245,7 +257,11 @@ impl Table {
 }
 
 /// A word as it is compared.
-fn folded(text: &str) -> String {
+fn folded(text: &str) -> Cow<'_, str> {
+    let small = |byte: u8| matches!(byte, b'!'..=b'@' | b'['..=b'~');
+    if text.bytes().all(small) {
+        return Cow::Borrowed(text);
+    }
     let mut folded = String::with_capacity(text.len());
     for word in text.split_whitespace() {
         if !folded.is_empty() {
@@ -253,7 +269,7 @@ fn folded(text: &str) -> String {
         }
         folded.extend(word.chars().flat_map(char::to_lowercase));
     }
-    folded
+    Cow::Owned(folded)
 }
 
 /// The word that differs least from `text`, if by no more than a slip or two.

@@ -4,10 +4,10 @@
 //! to is the model's business, and lists that span sections are joined by position here. An index in brackets is the place
 //! in a list, from 0: `goods[1].kind`.
 
-use icomm_proto::v1;
+use icomm_proto::draft::{self, Draft};
 
 /// The highest index that a mapping may use, plus one.
-const INDEX_MAX: usize = 32;
+pub(super) const INDEX_MAX: usize = u32::BITS as usize;
 
 /// Up to two places in lists: `persons[0].papers[1].number`.
 pub(super) type At = [usize; 2];
@@ -17,6 +17,7 @@ pub(super) type At = [usize; 2];
 pub(super) struct Target {
     /// Index into [`TARGETS`].
     field: usize,
+    list: Option<List>,
     /// Where in its lists.
     pub(super) at: At,
 }
@@ -24,10 +25,10 @@ pub(super) struct Target {
 /// How a field is reached and what it holds.
 #[derive(Clone, Copy)]
 pub(super) enum Slot {
-    Text(fn(&mut v1::Draft, At) -> &mut String),
-    Texts(fn(&mut v1::Draft, At) -> &mut Vec<String>),
-    Count(fn(&mut v1::Draft, At) -> &mut u32),
-    Flag(fn(&mut v1::Draft, At) -> &mut bool),
+    Text(for<'d, 'a> fn(&'d mut Draft<'a>, At) -> &'d mut draft::Text<'a>),
+    Texts(for<'d, 'a> fn(&'d mut Draft<'a>, At) -> &'d mut Vec<draft::Text<'a>>),
+    Count(for<'d, 'a> fn(&'d mut Draft<'a>, At) -> &'d mut u32),
+    Flag(for<'d, 'a> fn(&'d mut Draft<'a>, At) -> &'d mut bool),
     Kind,
 }
 
@@ -70,7 +71,8 @@ impl Target {
         }
         name.push_str(rest);
         let field = TARGETS.iter().position(|(known, _)| *known == name)?;
-        Some(Self { field, at })
+        let list = List::ALL.into_iter().find(|list| name.starts_with(list.prefix()));
+        Some(Self { field, list, at })
     }
 
     /// The name with `[]` for its places.
@@ -84,9 +86,7 @@ impl Target {
 
     /// The list that the field is in, if any.
     pub(super) fn list(self) -> Option<List> {
-        List::ALL
-            .into_iter()
-            .find(|list| self.name().starts_with(list.prefix()))
+        self.list
     }
 
     /// Whether its text may have several lines.
@@ -101,8 +101,8 @@ impl Target {
     pub(super) fn moved_to(self, first: usize) -> Self {
         let [_, second] = self.at;
         Self {
-            field: self.field,
             at: [first, second],
+            ..self
         }
     }
 }
@@ -323,61 +323,61 @@ const TARGETS: &[(&str, Slot)] = &[
     ),
 ];
 
-fn case(draft: &mut v1::Draft) -> &mut v1::Case {
+fn case<'d, 'a>(draft: &'d mut Draft<'a>) -> &'d mut draft::Case<'a> {
     draft.case.get_or_insert_default()
 }
 
-fn class(draft: &mut v1::Draft) -> &mut v1::Class {
+fn class<'d, 'a>(draft: &'d mut Draft<'a>) -> &'d mut draft::Class<'a> {
     case(draft).class.get_or_insert_default()
 }
 
-fn exact(draft: &mut v1::Draft) -> &mut v1::Exact {
+fn exact<'d, 'a>(draft: &'d mut Draft<'a>) -> &'d mut draft::Exact<'a> {
     draft.exact.get_or_insert_default()
 }
 
-fn references(draft: &mut v1::Draft) -> &mut v1::References {
+fn references<'d, 'a>(draft: &'d mut Draft<'a>) -> &'d mut draft::References<'a> {
     draft.references.get_or_insert_default()
 }
 
-fn narrative(draft: &mut v1::Draft) -> &mut v1::Narrative {
+fn narrative<'d, 'a>(draft: &'d mut Draft<'a>) -> &'d mut draft::Narrative<'a> {
     draft.narrative.get_or_insert_default()
 }
 
-fn goods(draft: &mut v1::Draft, [first, _]: At) -> &mut v1::Goods {
+fn goods<'d, 'a>(draft: &'d mut Draft<'a>, [first, _]: At) -> &'d mut draft::Goods<'a> {
     item(&mut case(draft).goods, first)
 }
 
-fn goods_exact(draft: &mut v1::Draft, [first, _]: At) -> &mut v1::GoodsExact {
+fn goods_exact<'d, 'a>(draft: &'d mut Draft<'a>, [first, _]: At) -> &'d mut draft::GoodsExact<'a> {
     item(&mut exact(draft).goods, first)
 }
 
-fn leg(draft: &mut v1::Draft, [first, _]: At) -> &mut v1::Leg {
+fn leg<'d, 'a>(draft: &'d mut Draft<'a>, [first, _]: At) -> &'d mut draft::Leg<'a> {
     item(&mut case(draft).legs, first)
 }
 
-fn profile(draft: &mut v1::Draft, [first, _]: At) -> &mut v1::PersonProfile {
+fn profile<'d, 'a>(draft: &'d mut Draft<'a>, [first, _]: At) -> &'d mut draft::PersonProfile<'a> {
     item(&mut case(draft).persons, first)
 }
 
-fn person(draft: &mut v1::Draft, [first, _]: At) -> &mut v1::Person {
+fn person<'d, 'a>(draft: &'d mut Draft<'a>, [first, _]: At) -> &'d mut draft::Person<'a> {
     item(&mut draft.persons.get_or_insert_default().persons, first)
 }
 
-fn paper(draft: &mut v1::Draft, at: At) -> &mut v1::IdentityPaper {
+fn paper<'d, 'a>(draft: &'d mut Draft<'a>, at: At) -> &'d mut draft::IdentityPaper<'a> {
     let [_, second] = at;
     item(&mut person(draft, at).papers, second)
 }
 
-fn home(draft: &mut v1::Draft, at: At) -> &mut v1::Address {
+fn home<'d, 'a>(draft: &'d mut Draft<'a>, at: At) -> &'d mut draft::Address<'a> {
     let [_, second] = at;
     item(&mut person(draft, at).addresses, second)
 }
 
-fn company(draft: &mut v1::Draft, [first, _]: At) -> &mut v1::Company {
+fn company<'d, 'a>(draft: &'d mut Draft<'a>, [first, _]: At) -> &'d mut draft::Company<'a> {
     item(&mut draft.companies.get_or_insert_default().companies, first)
 }
 
-fn seat(draft: &mut v1::Draft, at: At) -> &mut v1::Address {
+fn seat<'d, 'a>(draft: &'d mut Draft<'a>, at: At) -> &'d mut draft::Address<'a> {
     let [_, second] = at;
     item(&mut company(draft, at).addresses, second)
 }
@@ -408,10 +408,10 @@ mod tests {
         for (name, slot) in TARGETS {
             let target = Target::parse(&name.replace("[]", "[0]")).unwrap();
             assert_eq!(target.name(), *name);
-            let mut draft = v1::Draft::default();
+            let mut draft = Draft::default();
             match slot {
-                Text(reach) => "x".clone_into(reach(&mut draft, target.at)),
-                Texts(reach) => reach(&mut draft, target.at).push("x".to_owned()),
+                Text(reach) => *reach(&mut draft, target.at) = "x".into(),
+                Texts(reach) => reach(&mut draft, target.at).push("x".into()),
                 Count(reach) => *reach(&mut draft, target.at) = 1,
                 Flag(reach) => *reach(&mut draft, target.at) = true,
                 Kind => draft.kind = 1,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use encoding_rs::Encoding;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::csv::Lines;
+use super::csv::{Line, Lines};
 use super::fault::excerpt;
 use super::text::Utf8Reader;
 use super::{BrokenRow, CELL_BYTES_MAX, COLUMNS_MAX, Fault, FaultKind, FileError, Header, ROW_BYTES_MAX, Reading, Row};
@@ -20,11 +20,12 @@ use super::{BrokenRow, CELL_BYTES_MAX, COLUMNS_MAX, Fault, FaultKind, FileError,
 pub(super) fn read<R: Read>(
     input: R,
     encoding: Option<&'static Encoding>,
-    each: &mut dyn FnMut(Reading) -> ControlFlow<()>,
+    each: &mut dyn FnMut(Reading<'_>) -> ControlFlow<()>,
 ) -> Result<(), FileError> {
     let mut lines = Lines::new(Utf8Reader::new(input, encoding)?);
     let mut header: Option<Arc<Header>> = None;
-    while let Some(line) = lines.next()? {
+    let mut line = Line::default();
+    while lines.next(&mut line)? {
         if line.is_blank() {
             continue;
         }
@@ -37,12 +38,12 @@ pub(super) fn read<R: Read>(
             object(&line.bytes, &mut header)
         };
         let reading = reading
-            .map(|(header, cells)| Row::new(line.number, header, cells))
+            .map(|(header, cells)| Row::new(line.number, header, &cells))
             .map_err(|fault| BrokenRow::new(line.number, fault));
         if matches!(&reading, Ok(row) if row.is_blank()) {
             continue;
         }
-        if each(reading).is_break() {
+        if each(reading.as_ref().map_err(Clone::clone)).is_break() {
             break;
         }
     }

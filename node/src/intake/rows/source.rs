@@ -196,12 +196,12 @@ impl Source {
         }
     }
 
-    /// Reads all rows and pushes each to `each`, until that breaks off.
+    /// Reads all rows and pushes each to `each`, until that breaks off. A row lasts until the next one is read.
     ///
     /// # Errors
     ///
     /// The file itself is broken; rows pushed before that are good.
-    pub fn read(self, each: &mut dyn FnMut(Reading) -> ControlFlow<()>) -> Result<(), FileError> {
+    pub fn read(self, each: &mut dyn FnMut(Reading<'_>) -> ControlFlow<()>) -> Result<(), FileError> {
         let encoding = match &self.options.encoding {
             None => None,
             Some(label) => {

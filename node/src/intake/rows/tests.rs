@@ -15,7 +15,7 @@ fn read(bytes: impl Into<Vec<u8>>, options: ReadOptions) -> Result<Vec<Result<Ro
     let mut readings = Vec::new();
     let source = Source::from_bytes(Cursor::new(bytes.into()), options)?;
     source.read(&mut |reading| {
-        readings.push(reading);
+        readings.push(reading.cloned());
         ControlFlow::Continue(())
     })?;
     Ok(readings)

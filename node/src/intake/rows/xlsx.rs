@@ -26,7 +26,7 @@ pub(super) fn read(
     mut archive: Counting<Box<dyn Bytes>>,
     archive_len: u64,
     sheet: Option<&str>,
-    each: &mut dyn FnMut(Reading) -> ControlFlow<()>,
+    each: &mut dyn FnMut(Reading<'_>) -> ControlFlow<()>,
 ) -> Result<(), FileError> {
     zip_check::check(&mut archive, archive_len)?;
     archive.rewind()?;
@@ -42,7 +42,7 @@ pub(super) fn read(
 fn read_checked(
     archive: impl Read + Seek,
     sheet: Option<&str>,
-    each: &mut dyn FnMut(Reading) -> ControlFlow<()>,
+    each: &mut dyn FnMut(Reading<'_>) -> ControlFlow<()>,
 ) -> Result<(), FileError> {
     let mut workbook = Xlsx::new(BufReader::with_capacity(64 * 1024, archive)).map_err(broken)?;
     let name = choose(&workbook, sheet)?;
@@ -139,7 +139,7 @@ impl Rows {
         (row, column): (u32, u32),
         value: &DataRef<'_>,
         formula: bool,
-        each: &mut dyn FnMut(Reading) -> ControlFlow<()>,
+        each: &mut dyn FnMut(Reading<'_>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, FileError> {
         let number = u64::from(row) + 1;
         // Where the unreadable cell may belong to either row, neither can be trusted to be whole.
@@ -219,7 +219,7 @@ impl Rows {
     }
 
     /// Pushes the row under way, if it holds anything.
-    fn finish(&mut self, each: &mut dyn FnMut(Reading) -> ControlFlow<()>) -> Result<ControlFlow<()>, FileError> {
+    fn finish(&mut self, each: &mut dyn FnMut(Reading<'_>) -> ControlFlow<()>) -> Result<ControlFlow<()>, FileError> {
         let mut cells = std::mem::take(&mut self.cells);
         let faults = std::mem::take(&mut self.faults);
         if cells.is_empty() && faults.is_empty() {
@@ -239,7 +239,7 @@ impl Rows {
             })));
         }
         cells.resize(header.len(), String::new());
-        Ok(each(Ok(Row::new(self.number, Arc::clone(header), cells))))
+        Ok(each(Ok(&Row::new(self.number, Arc::clone(header), &cells))))
     }
 }
 

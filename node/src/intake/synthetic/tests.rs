@@ -66,9 +66,9 @@ fn the_template_reads_what_was_made() {
                 unattributed += 1;
                 return ControlFlow::Continue(());
             };
-            match mapping.owner(&row) {
+            match mapping.owner(row) {
                 Ok(Owner::Member(member)) if made.good.contains_key(&member) => {
-                    good += u64::from(mapping.draft(&row).is_ok());
+                    good += u64::from(mapping.draft(row).is_ok());
                 }
                 Ok(_) => foreign += 1,
                 Err(_) => unattributed += 1,

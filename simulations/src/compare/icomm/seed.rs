@@ -24,7 +24,11 @@ use icomm_node::{
     store::{Batch, Journal, Store, StoreError},
 };
 use icomm_pki::{MemberId, MemberKey, TrustDomain};
-use icomm_proto::{CodeLists, Origin, Record, RecordId, v1};
+use icomm_proto::{
+    CodeLists, Origin, Record, RecordId,
+    draft::{Draft, Text},
+    v1,
+};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
 use crate::compare::rows::{self, Rows};
@@ -213,7 +217,7 @@ impl Sealer {
         for row in rows {
             let draft = rows::draft(&self.mapping, row)?;
             commit.covered += u64::from(rows::covers(&draft));
-            let record = self.validate(draft).with_context(|| format!("line {}", row.line()))?;
+            let record = self.validate(&draft).with_context(|| format!("line {}", row.line()))?;
             let (mut bits, mut key) = ([0; 10], [0; 16]);
             random.fill_bytes(&mut bits);
             random.fill_bytes(&mut key);
@@ -226,10 +230,11 @@ impl Sealer {
         Ok(commit)
     }
 
-    fn validate(&self, mut draft: v1::Draft) -> anyhow::Result<Record> {
+    fn validate<'a>(&'a self, draft: &'a v1::Draft) -> anyhow::Result<Record<'a>> {
+        let mut draft = Draft::from(draft);
         // The file's cases are of one member; here they may become another's.
         if let Some(class) = draft.case.as_mut().and_then(|case| case.class.as_mut()) {
-            class.originator.clear();
+            class.originator = Text::default();
         }
         Record::validate(draft, &self.codes, &self.originator).map_err(|errors| {
             let why: Vec<String> = errors.iter().map(ToString::to_string).collect();

@@ -4,7 +4,7 @@
 use futures::stream;
 use icomm_node::{api::client::Client, environment::Environment};
 use icomm_proto::v1::{self, outcome};
-use prost::bytes::Bytes;
+use prost::{Message as _, bytes::Bytes};
 use tokio::sync::mpsc;
 
 use super::{pair::Pair, seed::Seeded};
@@ -45,7 +45,7 @@ impl Cases {
             self.environment.entropy.fill(&mut key);
             v1::ImportRow {
                 key: Bytes::copy_from_slice(&key),
-                draft: Some(draft.clone()),
+                draft: Some(draft.encode_to_vec().into()),
             }
         });
         rows.collect()

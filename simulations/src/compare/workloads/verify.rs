@@ -67,7 +67,8 @@ struct Verifying {
     before: Vec<Frontier>,
     /// Records with all their sections, and what they are made from.
     whole: Vec<View>,
-    records: Vec<Record>,
+    drafts: Vec<v1::Draft>,
+    lists: CodeLists,
 }
 
 impl Verifying {
@@ -92,13 +93,9 @@ impl Verifying {
                 body: body.bytes().clone(),
             });
         }
-        let lists = CodeLists::built_in();
-        let record = |view: &View| {
-            let record = Record::validate(view.decode()?, &lists, &origin.member);
-            record.ok().context("a record that was sealed is not valid")
-        };
         Ok(Self {
-            records: whole.iter().map(record).collect::<Result<_, _>>()?,
+            drafts: whole.iter().map(View::decode).collect::<Result<_, _>>()?,
+            lists: CodeLists::built_in(),
             whole: whole.to_vec(),
             key,
             origin,
@@ -137,7 +134,7 @@ impl Verifying {
         Ok(())
     }
 
-    fn seal(records: Vec<Record>) {
+    fn seal(records: &[Record<'_>]) {
         let mut entropy = SmallRng::seed_from_u64(2);
         for record in records {
             black_box(record.seal(RecordId::new(0, [0; 10]), 1, &mut entropy));
@@ -154,14 +151,18 @@ impl Verifying {
     fn measure(&self) -> anyhow::Result<Sample> {
         let views: u64 = self.chunks.iter().map(|chunk| u64::from(chunk.count)).sum();
         let made = self.whole.len() as u64;
-        let records = self.records.clone();
+        let record = |draft| {
+            let record = Record::validate(draft, &self.lists, &self.origin.member);
+            record.ok().context("a record that was sealed is not valid")
+        };
+        let records = self.drafts.iter().map(record).collect::<Result<Vec<_>, _>>()?;
         Ok(Sample::of(each_us(views, || self.verify())?)
             .with("global_node_us", each_us(views, || self.accept())?)
             .with("denominalise_us", each_us(made, || self.denominalise())?)
             .with(
                 "seal_us",
                 each_us(made, || {
-                    Self::seal(records);
+                    Self::seal(&records);
                     Ok(())
                 })?,
             ))

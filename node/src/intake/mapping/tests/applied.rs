@@ -96,13 +96,13 @@ blank = ["Unbekannt"]
 const HEADER: &str =
     "Nr;Land;Datum;Stoff 1;Menge 1;Einheit 1;Stoff 2;Menge 2;Einheit 2;Pakete;Siegel;Name;Geschlecht;Kurz;Note;Extra\n";
 
-fn mapped(line: &str) -> Result<Mapped, Vec<Fault>> {
-    parse(MAPPING).unwrap().draft(&row(&format!("{HEADER}{line}\n")))
+fn mapped(line: &str) -> Result<Drafted, Vec<Fault>> {
+    drafted(&parse(MAPPING).unwrap(), &row(&format!("{HEADER}{line}\n")))
 }
 
 #[test]
 fn values_find_their_fields() {
-    let Mapped { draft, .. } = mapped("1;deutschland;03.12.2011;kokain;1.250,5;kg;;;;3;\"A1; B2\";;;yes;;").unwrap();
+    let Drafted { draft, .. } = mapped("1;deutschland;03.12.2011;kokain;1.250,5;kg;;;;3;\"A1; B2\";;;yes;;").unwrap();
     let case = draft.case.unwrap();
     let class = case.class.unwrap();
     assert_eq!(
@@ -134,7 +134,7 @@ fn values_find_their_fields() {
 fn list_elements_move_together_and_are_traced_back() {
     let mapping = parse(MAPPING).unwrap();
     let row = row(&format!("{HEADER}1;FR;2011-12-03;;;;Kokain;2;viss;;;Doe;;;;\n"));
-    let Mapped { draft, trail } = mapping.draft(&row).unwrap();
+    let Drafted { draft, trail } = drafted(&mapping, &row).unwrap();
     let case = draft.case.unwrap();
     assert_eq!(
         (
@@ -165,7 +165,7 @@ fn list_elements_move_together_and_are_traced_back() {
 fn line_breaks_stay_in_prose_only() {
     let mapping = builtin("icomm-template");
     let row = row("place,narrative\n\"Kapitan  Andreevo\nBCP\",\"two\nlines\"\n");
-    let draft = mapping.draft(&row).unwrap().draft;
+    let draft = drafted(&mapping, &row).unwrap().draft;
     assert_eq!(draft.exact.unwrap().place, "Kapitan Andreevo BCP");
     assert_eq!(draft.narrative.unwrap().narrative, "two\nlines");
 }

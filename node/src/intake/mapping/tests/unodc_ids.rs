@@ -58,9 +58,10 @@ fn unmapped(column: &str) -> Vec<(String, FaultKind)> {
     let mapping = builtin("unodc-ids");
     let mut refused = Vec::new();
     for value in values(column).unwrap_or_default() {
-        match mapping.draft(&with(column, &value)) {
+        match drafted(&mapping, &with(column, &value)) {
             Ok(mapped) => {
-                let valid = Record::validate(mapped.draft, &lists(), &"ES".parse().unwrap());
+                let (lists, spain) = (lists(), "ES".parse().unwrap());
+                let valid = Record::validate(&mapped.draft, &lists, &spain);
                 assert!(valid.is_ok(), "{column} {value}: {:?}", valid.unwrap_err());
             }
             Err(faults) => {
@@ -116,8 +117,7 @@ fn every_country_name_is_mapped_or_refused_on_purpose() {
     ];
     let mapping = builtin("unodc-ids");
     for (name, code) in odd {
-        let country = mapping
-            .draft(&with("COUNTRY", name))
+        let country = drafted(&mapping, &with("COUNTRY", name))
             .map(|mapped| mapped.draft.case.unwrap().class.unwrap().seizure_country);
         match code {
             Some(code) => assert_eq!(country.as_deref(), Ok(code), "{name}"),
@@ -125,7 +125,7 @@ fn every_country_name_is_mapped_or_refused_on_purpose() {
         }
         // On the way, a country that nobody knows is left blank, and one that is no country refused.
         for column in ["PRODUCING_COUNTRY", "DEPARTURE_COUNTRY", "DESTINATION_COUNTRY"] {
-            let mapped = mapping.draft(&with(column, name));
+            let mapped = drafted(&mapping, &with(column, name));
             match name {
                 "Multiple Countries" | "Netherlands Antilles" => {
                     assert_eq!(mapped.unwrap_err()[0].kind, FaultKind::RefusedValue, "{column} {name}");
@@ -147,7 +147,7 @@ fn every_country_name_is_mapped_or_refused_on_purpose() {
     let iso: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(iso).unwrap()).unwrap();
     for country in iso["3166-1"].as_array().unwrap() {
         let name = country["name"].as_str().unwrap();
-        let mapped = mapping.draft(&with("COUNTRY", name)).unwrap();
+        let mapped = drafted(&mapping, &with("COUNTRY", name)).unwrap();
         let code = mapped.draft.case.unwrap().class.unwrap().seizure_country;
         assert_eq!(Some(code.as_str()), country["alpha_2"].as_str(), "{name}");
     }
@@ -161,8 +161,7 @@ fn precursors_are_told_from_drugs() {
         ("Acetic Anhydride", "precursors", "acetic-anhydride"),
         ("Tabacco", "tobacco", "other"),
     ] {
-        let goods = mapping
-            .draft(&with("DRUG_NAME", name))
+        let goods = drafted(&mapping, &with("DRUG_NAME", name))
             .unwrap()
             .draft
             .case
@@ -189,13 +188,13 @@ fn every_row_of_the_real_file_becomes_a_valid_record_of_its_owner() {
                 assert_eq!(mapping.fit(row.header()), Fit::default());
             }
             rows += 1;
-            let owner = match mapping.owner(&row) {
+            let owner = match mapping.owner(row) {
                 Ok(Owner::Member(member)) => member,
                 other => panic!("line {}: {other:?}", row.line()),
             };
             *owners.entry(owner.to_string()).or_default() += 1;
             let mapped = mapping
-                .draft(&row)
+                .draft(row)
                 .unwrap_or_else(|faults| panic!("line {}: {faults:?}", row.line()));
             match Record::validate(mapped.draft, &lists, &owner) {
                 Ok(_) => valid += 1,

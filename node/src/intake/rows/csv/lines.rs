@@ -1,12 +1,17 @@
 //! Physical lines, ended by LF, CRLF or CR, each at most [`ROW_BYTES_MAX`] bytes long; lines can be put back.
+//!
+//! A line is read into memory that the one before had.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, Read};
+
+use memchr::memchr2;
 
 use super::super::ROW_BYTES_MAX;
 use super::super::text::Utf8Reader;
 
 /// A line with its end, which belongs to the text where a quote is open.
+#[derive(Default)]
 pub(in crate::intake::rows) struct Line {
     pub(in crate::intake::rows) number: u64,
     pub(in crate::intake::rows) bytes: Vec<u8>,
@@ -42,12 +47,19 @@ impl<R: Read> Lines<R> {
         }
     }
 
-    pub(in crate::intake::rows) fn next(&mut self) -> io::Result<Option<Line>> {
-        if let Some(line) = self.again.pop_front() {
-            return Ok(Some(line));
+    /// Reads the next line into `line`; false at the end of the file.
+    pub(in crate::intake::rows) fn next(&mut self, line: &mut Line) -> io::Result<bool> {
+        if let Some(again) = self.again.pop_front() {
+            *line = again;
+            return Ok(true);
         }
-        let mut bytes = Vec::new();
-        let mut oversize = false;
+        let Line {
+            number,
+            bytes,
+            oversize,
+        } = line;
+        bytes.clear();
+        *oversize = false;
         let mut any = false;
         loop {
             let chunk = self.input.fill_buf()?;
@@ -55,11 +67,11 @@ impl<R: Read> Lines<R> {
                 break;
             }
             any = true;
-            let end = chunk.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+            let end = memchr2(b'\n', b'\r', chunk);
             let taken = end.map_or(chunk.len(), |end| end + 1);
             let line_end = end.and_then(|end| chunk.get(end).copied());
             let room = ROW_BYTES_MAX.saturating_sub(bytes.len());
-            oversize |= taken > room;
+            *oversize |= taken > room;
             bytes.extend_from_slice(chunk.get(..taken.min(room)).unwrap_or_default());
             self.input.consume(taken);
             match line_end {
@@ -74,14 +86,10 @@ impl<R: Read> Lines<R> {
                 None => {}
             }
         }
-        if !any {
-            return Ok(None);
+        if any {
+            self.number += 1;
+            *number = self.number;
         }
-        self.number += 1;
-        Ok(Some(Line {
-            number: self.number,
-            bytes,
-            oversize,
-        }))
+        Ok(any)
     }
 }

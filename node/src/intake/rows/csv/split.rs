@@ -3,11 +3,17 @@
 //! A cell that begins with a quote ends with one; within it a quote is written twice. A quote elsewhere is a plain
 //! character (`5" pipe`). A line end within a quoted cell belongs to it.
 
-use super::super::COLUMNS_MAX;
+use memchr::{memchr, memchr_iter};
+
+use super::super::{COLUMNS_MAX, Span};
+
+/// What stands between the cells of a record that had quotes: a cell's text never runs into the next one's.
+const BETWEEN: u8 = b'\n';
 
 /// What a record's bytes turned out to be.
 pub(super) enum Split {
-    Cells(Vec<Vec<u8>>),
+    /// The cells were found.
+    Cells,
     /// A quote opened in this cell (from 1) isn't closed by the end of the bytes.
     Open {
         column: usize,
@@ -19,45 +25,66 @@ pub(super) enum Split {
     TooManyColumns,
 }
 
-pub(super) fn split(record: &[u8], delimiter: u8) -> Split {
+/// Finds the cells of a record: their texts go to `text`, their places in it to `cells`.
+pub(super) fn split(record: &[u8], delimiter: u8, text: &mut Vec<u8>, cells: &mut Vec<Span>) -> Split {
+    text.clear();
+    cells.clear();
     let record = record.strip_suffix(b"\n").unwrap_or(record);
     let record = record.strip_suffix(b"\r").unwrap_or(record);
-    let mut cells: Vec<Vec<u8>> = Vec::new();
+    if memchr(b'"', record).is_some() {
+        return split_quoted(record, delimiter, text, cells);
+    }
+    text.extend_from_slice(record);
+    let mut start = 0;
+    for end in memchr_iter(delimiter, record) {
+        cells.push(Span::new(start, end));
+        start = end + 1;
+        if cells.len() == COLUMNS_MAX {
+            return Split::TooManyColumns;
+        }
+    }
+    cells.push(Span::new(start, record.len()));
+    Split::Cells
+}
+
+fn split_quoted(record: &[u8], delimiter: u8, text: &mut Vec<u8>, cells: &mut Vec<Span>) -> Split {
     let mut rest = record;
     loop {
         let column = cells.len() + 1;
         if column > COLUMNS_MAX {
             return Split::TooManyColumns;
         }
-        let (cell, after) = match rest.strip_prefix(b"\"") {
-            None => match rest.iter().position(|byte| *byte == delimiter) {
-                Some(end) => (rest.get(..end).unwrap_or_default().to_vec(), rest.get(end + 1..)),
-                None => (rest.to_vec(), None),
-            },
+        let start = text.len();
+        let after = match rest.strip_prefix(b"\"") {
+            None => {
+                let end = memchr(delimiter, rest);
+                text.extend_from_slice(rest.get(..end.unwrap_or(rest.len())).unwrap_or_default());
+                end.and_then(|end| rest.get(end + 1..))
+            }
             Some(quoted) => {
-                let Some((cell, after)) = unquote(quoted) else {
+                let Some(after) = unquote(quoted, text) else {
                     return Split::Open { column };
                 };
                 match after.split_first() {
-                    None => (cell, None),
-                    Some((byte, after)) if *byte == delimiter => (cell, Some(after)),
+                    None => None,
+                    Some((byte, after)) if *byte == delimiter => Some(after),
                     Some(_) => return Split::TextAfterQuote { column },
                 }
             }
         };
-        cells.push(cell);
+        cells.push(Span::new(start, text.len()));
+        text.push(BETWEEN);
         match after {
             Some(after) => rest = after,
-            None => return Split::Cells(cells),
+            None => return Split::Cells,
         }
     }
 }
 
-/// The text up to the closing quote, and what follows it; `None` where there is no closing quote.
-fn unquote(mut quoted: &[u8]) -> Option<(Vec<u8>, &[u8])> {
-    let mut cell = Vec::new();
+/// Appends the text up to the closing quote, and gives what follows it; `None` where there is no closing quote.
+fn unquote<'a>(mut quoted: &'a [u8], cell: &mut Vec<u8>) -> Option<&'a [u8]> {
     loop {
-        let quote = quoted.iter().position(|byte| *byte == b'"')?;
+        let quote = memchr(b'"', quoted)?;
         let (text, rest) = quoted.split_at_checked(quote)?;
         cell.extend_from_slice(text);
         let rest = rest.get(1..)?;
@@ -66,7 +93,7 @@ fn unquote(mut quoted: &[u8]) -> Option<(Vec<u8>, &[u8])> {
                 cell.push(b'"');
                 quoted = after;
             }
-            None => return Some((cell, rest)),
+            None => return Some(rest),
         }
     }
 }

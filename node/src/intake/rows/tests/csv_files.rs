@@ -98,6 +98,12 @@ fn oversize_lines_cells_and_columns_are_refused_in_bounded_memory() {
     assert_eq!(summary(format!("a,b\n1,{cell}\n2,3\n")), ["2: !TooLarge", "3: 2|3"]);
     let million = ",".repeat(1_000_000);
     assert_eq!(summary(format!("a,b\n{million}\n2,3\n")), ["2: !TooLarge", "3: 2|3"]);
+    let open = format!("a,b\n\"1,2\n{long}\n3,4\n");
+    assert_eq!(
+        summary(open),
+        ["2: !Quoting", "3: !TooLarge", "4: 3|4"],
+        "no line is lost after a quote that is not closed"
+    );
     let header = read(format!("{million}\n1\n"), ReadOptions::default());
     assert!(
         matches!(header, Err(FileError::Header(InvalidHeader::Broken(_)))),
