@@ -39,6 +39,7 @@ use super::{
     merge::{item_leaf, merge, stored_len},
 };
 
+mod active;
 mod catalog;
 mod frame;
 mod ids;
@@ -68,17 +69,21 @@ const QUEUE_BATCHES_MAX: usize = 64;
 pub(crate) struct Options {
     /// The length from which on a segment gets no more batches.
     pub(crate) segment_bytes: u64,
+    /// Zeros that are written ahead of small groups.
+    pub(crate) ahead_bytes: u64,
     /// The secret of a new store.
     pub(crate) salt: u64,
 }
 
 impl Options {
     const SEGMENT_BYTES: u64 = 64 << 20;
+    const AHEAD_BYTES: u64 = 512 << 10;
 
     fn new() -> Self {
         // Seeded by the operating system; all that matters is that peers don't know it.
         Self {
             segment_bytes: Self::SEGMENT_BYTES,
+            ahead_bytes: Self::AHEAD_BYTES,
             salt: RandomState::new().build_hasher().finish(),
         }
     }

@@ -17,6 +17,7 @@ use std::{collections::BTreeMap, collections::HashMap, path::Path, path::PathBuf
 
 use super::{
     Options,
+    active::Active,
     catalog::Catalog,
     frame::{SEGMENT_HEAD, SegmentHead},
     ids::Keys,
@@ -50,18 +51,6 @@ pub(crate) struct Recovered {
     pub(crate) damaged: Vec<Damage>,
     /// The bytes of all segments.
     pub(crate) bytes: u64,
-}
-
-/// The segment that is written to.
-pub(crate) struct Active {
-    pub(crate) file: Arc<dyn DiskFile>,
-    pub(crate) number: u32,
-    /// Where the next batch goes. Everything before it is synced.
-    pub(crate) offset: u64,
-    /// The next batch's number.
-    pub(crate) sequence: u64,
-    pub(crate) chain: u32,
-    pub(crate) salt: u64,
 }
 
 /// The folder of the segments.
@@ -287,12 +276,14 @@ fn mend(
     }
     let write = StoreError::io("mend the journal");
     if offset < end.len {
+        let torn = written_beyond(file.as_ref(), offset, end.len).map_err(&write)?;
         file.set_len(offset).map_err(&write)?;
         file.sync().map_err(&write)?;
-        mended.push(format!(
-            "{} bytes of a write that was never acknowledged were cut off",
-            end.len - offset
-        ));
+        if torn > 0 {
+            mended.push(format!(
+                "{torn} bytes of a write that was never acknowledged were cut off"
+            ));
+        }
     }
     if durable < offset {
         // These bytes may be in the system's cache only, even as the remains of a sync that failed: write them again.
@@ -305,10 +296,19 @@ fn mend(
         file,
         number,
         offset,
+        len: offset,
         sequence,
         chain,
         salt: end.head.salt,
     })
+}
+
+/// How much after the last batch is more than the zeros that are written ahead.
+fn written_beyond(file: &dyn DiskFile, offset: u64, len: u64) -> std::io::Result<u64> {
+    let mut bytes = vec![0; usize::try_from(len - offset).unwrap_or(usize::MAX)];
+    file.read_exact_at(&mut bytes, offset)?;
+    let last = bytes.iter().rposition(|byte| *byte != 0);
+    Ok(last.map_or(0, |last| last as u64 + 1))
 }
 
 /// Makes the catalog from the journal: of sealed segments nothing but heads and metas is read.

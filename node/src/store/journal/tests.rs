@@ -5,6 +5,7 @@ use std::{path::Path, sync::Arc};
 use super::{Journal, Options};
 use crate::store::{StoreError, disk::simulated::SimulatedDisk};
 
+mod ahead;
 mod damage;
 mod fixture;
 mod index;
@@ -17,12 +18,14 @@ mod shortage;
 /// Segments so short that there are many.
 const OPTIONS: Options = Options {
     segment_bytes: 3000,
+    ahead_bytes: 700,
     salt: 42,
 };
 
 /// All in one segment.
 const ONE_SEGMENT: Options = Options {
     segment_bytes: u64::MAX,
+    ahead_bytes: 700,
     salt: 42,
 };
 

@@ -13,10 +13,11 @@ use std::{
 
 use super::{
     Options, Shared,
+    active::Active,
     frame::{BATCH_HEAD, BatchHead, SEGMENT_HEAD, SegmentHead, chain_after},
     index::Index,
     part::{EncodedBatch, Meta},
-    recovery::{Active, journal_folder, runs_folder},
+    recovery::{journal_folder, runs_folder},
     run::Run,
     segment_path,
     watermark::{Watermark, WatermarkFile},
@@ -64,8 +65,9 @@ impl Writer {
         self.close();
     }
 
-    fn close(self) {
-        if self.failed.is_some() || self.watermark.sync().is_err() {
+    fn close(mut self) {
+        // What is not cut off now is at the next opening.
+        if self.failed.is_some() || self.active.cut().is_err() || self.watermark.sync().is_err() {
             return;
         }
         if let Some(index) = self.index {
@@ -125,17 +127,16 @@ impl Writer {
         if self.active.offset >= self.options.segment_bytes.max(SEGMENT_HEAD as u64 + 1) || self.shared.ids.is_full() {
             self.roll()?;
         }
-        let start = self.active.offset;
         let (end, sequence, chain) = self.place(group);
         let written = match group {
-            [job] => self.active.file.write_all_at(&job.batch.bytes, start),
+            [job] => self.active.write(&job.batch.bytes, &self.options),
             group => {
                 let bytes: Vec<&[u8]> = group.iter().map(|job| job.batch.bytes.as_slice()).collect();
-                self.active.file.write_all_at(&bytes.concat(), start)
+                self.active.write(&bytes.concat(), &self.options)
             }
         };
         if let Err(error) = written {
-            return Err(self.take_back(start, error));
+            return Err(self.take_back(error));
         }
         if let Err(error) = self.active.file.sync() {
             // What the disk holds now is unknown, and a second sync would not tell: the kernel may have dropped the
@@ -196,8 +197,9 @@ impl Writer {
     }
 
     /// After a write that failed: removes what was written of it. A full disk is not the end of the store.
-    fn take_back(&mut self, start: u64, error: io::Error) -> StoreError {
-        if is_full(&error) && self.active.file.set_len(start).is_ok() {
+    fn take_back(&mut self, error: io::Error) -> StoreError {
+        if is_full(&error) && self.active.file.set_len(self.active.offset).is_ok() {
+            self.active.len = self.active.offset;
             return StoreError::Full;
         }
         self.fail(error)
@@ -215,6 +217,12 @@ impl Writer {
     fn roll(&mut self) -> Result<(), StoreError> {
         let (sealed, chain) = (self.active.number, self.active.chain);
         let number = sealed + 1;
+        // Durable before there is a segment after it: of a sealed segment every byte counts.
+        if self.active.len > self.active.offset
+            && let Err(error) = self.active.cut().and_then(|()| self.active.file.sync())
+        {
+            return Err(self.fail(error));
+        }
         let head = SegmentHead {
             number,
             sequence: self.active.sequence,
@@ -229,7 +237,8 @@ impl Writer {
             file,
             number,
             offset: SEGMENT_HEAD as u64,
-            ..self.take_active()
+            len: SEGMENT_HEAD as u64,
+            ..self.active.clone()
         };
         self.shared.health().bytes += SEGMENT_HEAD as u64;
         let (disk, runs) = (self.shared.disk.as_ref(), runs_folder(&self.folder));
@@ -238,25 +247,6 @@ impl Writer {
             Run::open(disk, &runs, sealed, chain)
         });
         Ok(())
-    }
-
-    fn take_active(&self) -> Active {
-        let Active {
-            file,
-            number,
-            offset,
-            sequence,
-            chain,
-            salt,
-        } = &self.active;
-        Active {
-            file: file.clone(),
-            number: *number,
-            offset: *offset,
-            sequence: *sequence,
-            chain: *chain,
-            salt: *salt,
-        }
     }
 
     fn create_segment(&self, head: &SegmentHead) -> io::Result<Arc<dyn DiskFile>> {
