@@ -44,6 +44,7 @@ mod catalog;
 mod frame;
 mod ids;
 mod index;
+mod indexer;
 mod part;
 mod reader;
 mod recovery;
@@ -56,6 +57,7 @@ mod writer;
 use catalog::{Catalog, ChunkAt};
 use ids::Ids;
 use index::{Index, Unusable};
+use indexer::Indexer;
 use part::Meta;
 use reader::{DecodedChunk, Reader};
 use table::KeyKind;
@@ -191,7 +193,7 @@ impl Journal {
             options,
             active: recovered.active,
             watermark: recovered.watermark,
-            index,
+            index: index.and_then(Indexer::start),
             failed: None,
         };
         let (queue, jobs) = sync_channel(QUEUE_BATCHES_MAX);

@@ -15,7 +15,7 @@ use super::{
     Options, Shared,
     active::Active,
     frame::{BATCH_HEAD, BatchHead, SEGMENT_HEAD, SegmentHead, chain_after},
-    index::Index,
+    indexer::Indexer,
     part::{EncodedBatch, Meta},
     recovery::{journal_folder, runs_folder},
     run::Run,
@@ -40,7 +40,7 @@ pub(crate) struct Writer {
     pub(crate) options: Options,
     pub(crate) active: Active,
     pub(crate) watermark: WatermarkFile,
-    pub(crate) index: Option<Index>,
+    pub(crate) index: Option<Indexer>,
     /// Why nothing can be written any more.
     pub(crate) failed: Option<Arc<io::Error>>,
 }
@@ -280,7 +280,7 @@ impl Writer {
             (job.done)(Ok(()));
         }
         if let Some(index) = &mut self.index {
-            index.apply(&changes);
+            index.add(changes);
         }
     }
 }
