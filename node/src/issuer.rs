@@ -1,28 +1,31 @@
 //! Issuing: sealed records become entries of the own log, durably, and never twice under one intake key.
 //!
 //! ```text
-//!  callers ──Request──▶ queue ──▶ one thread: drop duplicates · append · sign once · one durable batch ──▶ replies
+//!  callers ─▶ queue ─▶ one thread: drop duplicates · append · sign once · one batch ─▶ store ─▶ replies
 //! ```
 //!
-//! While one commit is being synced the next requests gather, so many small writers share signatures and syncs.
+//! While commits are on their way to the disk the next requests gather, so many small writers share signatures and syncs.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread;
 
 use icomm_pki::MemberKey;
 use icomm_proto::Origin;
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::core::exchange::Exchange;
 use crate::core::own::{AppendError, OwnLog, Sealed};
-use crate::store::{BATCH_BYTES_MAX, Batch, Boundary, IntakeKey, Place, Placement, Store, StoreError};
+use crate::store::{BATCH_BYTES_MAX, Place, Store, StoreError};
 
-/// Requests that may wait.
-const QUEUE_MAX: usize = 256;
-/// Records gathered into one commit at most.
-const COMMIT_RECORDS_MAX: usize = 4096;
+mod queue;
+mod writer;
+
+use queue::{Queue, Request};
+use writer::Writer;
+
+/// Requests that may wait or be under way.
+const REQUESTS_MAX: usize = 256;
 /// Bytes of views in one commit at most: with keys and checkpoints it stays below what a batch may hold.
 const COMMIT_BYTES_MAX: usize = BATCH_BYTES_MAX / 8 * 7;
 
@@ -55,21 +58,24 @@ pub enum IssueError {
     Stopped,
 }
 
-struct Request {
-    records: Vec<Sealed>,
-    bytes: usize,
-    reply: oneshot::Sender<Result<Vec<Placed>, IssueError>>,
-}
+/// Appends to the own log. Clones append to the same.
+#[derive(Clone)]
+pub struct Issuer(Arc<Handle>);
 
-/// Appends to the own log.
-#[derive(Debug, Clone)]
-pub struct Issuer {
-    queue: mpsc::Sender<Request>,
+struct Handle {
+    queue: Arc<Queue>,
+    room: Arc<Semaphore>,
     origin: Origin,
 }
 
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
 impl Issuer {
-    /// Starts the writing thread over the log as the store holds it.
+    /// Starts the issuing thread over the log as the store holds it.
     pub fn start(
         mut log: OwnLog,
         key: MemberKey,
@@ -77,40 +83,23 @@ impl Issuer {
         exchange: Arc<Exchange>,
     ) -> Result<Self, StoreError> {
         log.resume(store.head(log.origin())?);
-        let (queue, mut requests) = mpsc::channel::<Request>(QUEUE_MAX);
         let origin = log.origin().clone();
-        let mut writer = Writer {
+        let queue = Arc::new(Queue::default());
+        let writer = Writer {
             log,
             key,
             store,
             exchange,
+            queue: queue.clone(),
         };
-        thread::spawn(move || {
-            // What would have made the commit before too large.
-            let mut waiting = None;
-            while let Some(first) = waiting.take().or_else(|| requests.blocking_recv()) {
-                let (mut records, mut bytes) = (first.records.len(), first.bytes);
-                let mut gathered = vec![first];
-                while records < COMMIT_RECORDS_MAX
-                    && let Ok(next) = requests.try_recv()
-                {
-                    records += next.records.len();
-                    bytes += next.bytes;
-                    if bytes > COMMIT_BYTES_MAX {
-                        waiting = Some(next);
-                        break;
-                    }
-                    gathered.push(next);
-                }
-                writer.commit(gathered);
-            }
-        });
-        Ok(Self { queue, origin })
+        thread::spawn(move || writer.run());
+        let room = Arc::new(Semaphore::new(REQUESTS_MAX));
+        Ok(Self(Arc::new(Handle { queue, room, origin })))
     }
 
     /// The own log's name.
     pub fn origin(&self) -> &Origin {
-        &self.origin
+        &self.0.origin
     }
 
     /// Issues records in order. They are durable when this returns.
@@ -119,104 +108,16 @@ impl Issuer {
         if bytes > COMMIT_BYTES_MAX {
             return Err(IssueError::TooMuch { bytes });
         }
+        let room = self.0.room.clone().acquire_owned().await;
+        let room = room.map_err(|_| IssueError::Stopped)?;
         let (reply, answer) = oneshot::channel();
-        self.queue
-            .send(Request { records, bytes, reply })
-            .await
-            .map_err(|_| IssueError::Stopped)?;
+        self.0.queue.push(Request {
+            records,
+            bytes,
+            reply,
+            _room: room,
+        });
         answer.await.unwrap_or(Err(IssueError::Stopped))
-    }
-}
-
-struct Writer {
-    log: OwnLog,
-    key: MemberKey,
-    store: Arc<dyn Store>,
-    exchange: Arc<Exchange>,
-}
-
-impl Writer {
-    fn commit(&mut self, requests: Vec<Request>) {
-        match self.place(&requests) {
-            Ok(placed) => {
-                for (request, placed) in requests.into_iter().zip(placed) {
-                    // A caller that went away finds its records by their keys.
-                    let _ = request.reply.send(Ok(placed));
-                }
-            }
-            Err(error) => {
-                // What was appended in memory only must not be signed over.
-                match self.store.head(self.log.origin()) {
-                    Ok(held) => self.log.resume(held),
-                    Err(error) => tracing::error!(%error, "the own log's end can't be read"),
-                }
-                tracing::error!(%error, "a commit failed");
-                for request in requests {
-                    let _ = request.reply.send(Err(error.clone()));
-                }
-            }
-        }
-    }
-
-    fn place(&mut self, requests: &[Request]) -> Result<Vec<Vec<Placed>>, IssueError> {
-        let origin = self.log.origin().clone();
-        let mut next = self.log.size();
-        let mut fresh: Vec<Sealed> = Vec::new();
-        let mut keys: HashMap<IntakeKey, u64> = HashMap::new();
-        let mut placed = Vec::with_capacity(requests.len());
-        for request in requests {
-            let mut of_request = Vec::with_capacity(request.records.len());
-            for record in &request.records {
-                of_request.push(match record.key {
-                    Some(key) if let Some(&index) = keys.get(&key) => Placed::Duplicate(Place {
-                        origin: origin.clone(),
-                        index,
-                    }),
-                    Some(key) if let Some(place) = self.store.issued(&key)? => Placed::Duplicate(place),
-                    key => {
-                        let index = next;
-                        next += 1;
-                        if let Some(key) = key {
-                            keys.insert(key, index);
-                        }
-                        fresh.push(record.clone());
-                        Placed::Issued(Place {
-                            origin: origin.clone(),
-                            index,
-                        })
-                    }
-                });
-            }
-            placed.push(of_request);
-        }
-        self.append(&fresh)?;
-        Ok(placed)
-    }
-
-    /// Usually one chunk; more where the records are large. They share a batch, so all are durable or none is.
-    fn append(&mut self, mut fresh: &[Sealed]) -> Result<(), IssueError> {
-        let mut batch = Batch::new();
-        let mut end = None;
-        while !fresh.is_empty() {
-            let (commit, rest) = fresh.split_at(OwnLog::fits(fresh).max(1));
-            let chunk = self
-                .log
-                .append(commit, &self.key)
-                .map_err(|error| IssueError::Append(Arc::new(error)))?;
-            if let Placement::Extends { frontier, checkpoint } = &chunk.placement {
-                end = Some(Boundary {
-                    frontier: frontier.clone(),
-                    checkpoint: checkpoint.clone(),
-                });
-            }
-            batch = batch.chunk(chunk);
-            fresh = rest;
-        }
-        let Some(end) = end else { return Ok(()) };
-        self.store.append(batch)?;
-        // INVARIANT: nothing fails from here on. The records are durable, and a caller told otherwise issues them again.
-        self.exchange.grew(self.log.origin(), &end);
-        Ok(())
     }
 }
 

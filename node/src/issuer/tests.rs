@@ -8,7 +8,7 @@ use icomm_proto::{RecordId, View};
 
 use super::*;
 use crate::core::fixture::{Network, domain, key, record};
-use crate::store::{Done, Health, MemoryStore, NoteLog, ReadLimit, Stretch};
+use crate::store::{Batch, Boundary, Done, Health, IntakeKey, MemoryStore, NoteLog, ReadLimit, Stretch};
 
 /// A store that can be told to wait or to fail.
 #[derive(Default)]
@@ -24,6 +24,8 @@ struct Mood {
     appends_fail: bool,
     reads_fail: bool,
     waiting: usize,
+    /// Batches whose submitters went on, while this is some.
+    under_way: Option<Vec<(Batch, Done)>>,
 }
 
 impl Unsteady {
@@ -39,6 +41,37 @@ impl Unsteady {
     }
 }
 
+/// A store whose batches are under way until the test says what becomes of them.
+impl Unsteady {
+    fn slow() -> Arc<Self> {
+        let store = Arc::new(Self::default());
+        store.set(|mood| mood.under_way = Some(Vec::new()));
+        store
+    }
+
+    /// Waits until so many batches are under way.
+    async fn under_way(self: &Arc<Self>, count: usize) {
+        let store = self.clone();
+        let waits = move || {
+            let mood = store.mood.lock().unwrap();
+            let fewer = |mood: &mut Mood| mood.under_way.as_ref().is_some_and(|batches| batches.len() < count);
+            drop(store.changed.wait_while(mood, fewer).unwrap());
+        };
+        tokio::task::spawn_blocking(waits).await.unwrap();
+        assert_eq!(self.mood.lock().unwrap().under_way.as_ref().unwrap().len(), count);
+    }
+
+    /// The first batch under way becomes durable, or fails.
+    fn finish(&self, fails: bool) {
+        let (batch, done) = self.mood.lock().unwrap().under_way.as_mut().unwrap().remove(0);
+        if fails {
+            done(Err(StoreError::Full));
+        } else {
+            self.kept.submit(batch, done);
+        }
+    }
+}
+
 impl Store for Unsteady {
     fn submit(&self, batch: Batch, done: Done) {
         let mut mood = self.mood.lock().unwrap();
@@ -46,7 +79,10 @@ impl Store for Unsteady {
         self.changed.notify_all();
         let mut mood = self.changed.wait_while(mood, |mood| mood.held_up).unwrap();
         mood.waiting -= 1;
-        if mood.appends_fail {
+        if let Some(under_way) = &mut mood.under_way {
+            under_way.push((batch, done));
+            self.changed.notify_all();
+        } else if mood.appends_fail {
             done(Err(StoreError::Full));
         } else {
             self.kept.submit(batch, done);
@@ -225,6 +261,95 @@ async fn equal_keys_are_issued_once_in_a_request_across_requests_and_across_a_re
     assert!(matches!(&placed[..], [Placed::Duplicate(_), Placed::Issued(_)]));
     assert_eq!(placed.iter().map(index).collect::<Vec<_>>(), [3, 4]);
     assert_eq!(entries(&store).0.len(), 5);
+}
+
+fn issue(issuer: &Issuer, records: Vec<Sealed>) -> tokio::task::JoinHandle<Result<Vec<Placed>, IssueError>> {
+    let issuer = issuer.clone();
+    tokio::spawn(async move { issuer.issue(records).await })
+}
+
+fn many(serial: u64, count: u64) -> Vec<Sealed> {
+    (serial..serial + count).map(|serial| sealed(serial, None)).collect()
+}
+
+#[tokio::test]
+async fn little_waits_for_the_commit_under_way_and_much_does_not() {
+    let (network, store) = (Network::new(), Unsteady::slow());
+    let issuer = start(&network, &store);
+    let mut callers = vec![issue(&issuer, many(0, 1))];
+    store.under_way(1).await;
+    callers.push(issue(&issuer, many(1, 1)));
+    callers.push(issue(&issuer, many(2, 1)));
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    store.under_way(1).await;
+    callers.push(issue(&issuer, many(3, 100)));
+    store.under_way(2).await;
+    callers.push(issue(&issuer, many(103, 1)));
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    store.under_way(2).await;
+    store.finish(false);
+    store.finish(false);
+    store.under_way(1).await;
+    store.finish(false);
+    let mut places = Vec::new();
+    for caller in callers {
+        places.extend(caller.await.unwrap().unwrap().iter().map(index));
+    }
+    assert_eq!(places, (0..104).collect::<Vec<_>>());
+    assert_eq!(entries(&store).1, 3, "one, then 102 together, then one");
+}
+
+#[tokio::test]
+async fn what_follows_a_failed_commit_fails_and_the_log_goes_on_from_what_is_held() {
+    let (network, store) = (Network::new(), Unsteady::slow());
+    let issuer = start(&network, &store);
+    let first = issue(&issuer, many(0, 1));
+    store.under_way(1).await;
+    store.finish(false);
+    first.await.unwrap().unwrap();
+
+    let fails = issue(&issuer, many(1, 100));
+    store.under_way(1).await;
+    let follows = issue(&issuer, many(101, 100));
+    store.under_way(2).await;
+    let later = issue(&issuer, many(201, 100));
+    store.under_way(3).await;
+    store.finish(true);
+    assert!(fails.await.unwrap().is_err());
+    let after = issue(&issuer, many(301, 100));
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    store.under_way(2).await;
+    // They don't continue what is held.
+    store.finish(false);
+    store.finish(false);
+    assert!(follows.await.unwrap().is_err() && later.await.unwrap().is_err());
+    store.under_way(1).await;
+    store.finish(false);
+    assert_eq!(after.await.unwrap().unwrap().iter().map(index).next(), Some(1));
+    assert_eq!(entries(&store).0.len(), 101);
+}
+
+#[tokio::test]
+async fn a_key_under_way_is_known_to_be_issued_only_when_it_is() {
+    for fails in [false, true] {
+        let (network, store) = (Network::new(), Unsteady::slow());
+        let issuer = start(&network, &store);
+        let first = issue(&issuer, vec![sealed(0, Some(1))]);
+        store.under_way(1).await;
+        let mut records = many(1, 100);
+        records.push(sealed(101, Some(1)));
+        let second = issue(&issuer, records);
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        store.under_way(1).await;
+        store.finish(fails);
+        store.under_way(1).await;
+        store.finish(false);
+        assert_eq!(first.await.unwrap().is_err(), fails);
+        let placed = second.await.unwrap().unwrap();
+        assert_eq!(matches!(placed[100], Placed::Duplicate(_)), !fails);
+        assert_eq!(index(&placed[100]), if fails { 100 } else { 0 });
+        assert_eq!(entries_len(&store), 101);
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,154 @@
+//! The issuing thread: it makes commits of what was gathered and hands them to the store.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use icomm_pki::MemberKey;
+
+use super::queue::{Queue, Request};
+use super::{IssueError, Placed};
+use crate::core::exchange::Exchange;
+use crate::core::own::{OwnLog, Sealed};
+use crate::store::{Batch, Boundary, IntakeKey, Place, Placement, Store, StoreError};
+
+pub(super) struct Writer {
+    pub(super) log: OwnLog,
+    pub(super) key: MemberKey,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) exchange: Arc<Exchange>,
+    pub(super) queue: Arc<Queue>,
+}
+
+/// What a commit makes of its requests: the new records, and an answer for each of all.
+#[derive(Default)]
+struct Plan {
+    fresh: Vec<Sealed>,
+    keys: Vec<IntakeKey>,
+    placed: Vec<Vec<Placed>>,
+}
+
+impl Writer {
+    pub(super) fn run(mut self) {
+        while let Some(requests) = self.queue.gather() {
+            self.issue(requests);
+        }
+    }
+
+    fn issue(&mut self, requests: Vec<Request>) {
+        if self.queue.is_under_way(&requests) {
+            self.queue.wait_until_idle();
+        }
+        let planned = self.mend().map_err(IssueError::from).and_then(|()| {
+            let plan = self.plan(&requests)?;
+            let commit = self.commit(&plan.fresh)?;
+            Ok((plan, commit))
+        });
+        let (plan, commit) = match planned {
+            Ok(planned) => planned,
+            Err(error) => {
+                // What was appended in memory only must not be signed over.
+                self.queue.fail();
+                tracing::error!(%error, "a commit failed");
+                return refuse(requests, &error);
+            }
+        };
+        let Some((batch, end)) = commit else {
+            return answer(requests, plan.placed);
+        };
+        let Plan { keys, placed, .. } = plan;
+        self.queue.begin(&keys);
+        let (queue, exchange, origin) = (self.queue.clone(), self.exchange.clone(), self.log.origin().clone());
+        let done = move |result: Result<(), StoreError>| {
+            queue.end(&keys, result.is_err());
+            match result {
+                // INVARIANT: nothing fails from here on. The records are durable, and a caller told otherwise issues them
+                // again.
+                Ok(()) => {
+                    exchange.grew(&origin, &end);
+                    answer(requests, placed);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a commit failed");
+                    refuse(requests, &error.into());
+                }
+            }
+        };
+        self.store.submit(batch, Box::new(done));
+    }
+
+    /// After a commit that failed: goes back to what the store holds. What went to the disk after the failed commit does
+    /// not continue the log, and fails as well.
+    fn mend(&mut self) -> Result<(), StoreError> {
+        if self.queue.has_failed() {
+            self.queue.wait_until_idle();
+            self.log.resume(self.store.head(self.log.origin())?);
+            self.queue.mended();
+        }
+        Ok(())
+    }
+
+    fn plan(&self, requests: &[Request]) -> Result<Plan, IssueError> {
+        let mut next = self.log.size();
+        let mut plan = Plan::default();
+        let mut keys: HashMap<IntakeKey, u64> = HashMap::new();
+        let place = |index| Place {
+            origin: self.log.origin().clone(),
+            index,
+        };
+        for request in requests {
+            let mut placed = Vec::with_capacity(request.records.len());
+            for record in &request.records {
+                placed.push(match record.key {
+                    Some(key) if let Some(&index) = keys.get(&key) => Placed::Duplicate(place(index)),
+                    Some(key) if let Some(place) = self.store.issued(&key)? => Placed::Duplicate(place),
+                    key => {
+                        if let Some(key) = key {
+                            keys.insert(key, next);
+                        }
+                        plan.fresh.push(record.clone());
+                        next += 1;
+                        Placed::Issued(place(next - 1))
+                    }
+                });
+            }
+            plan.placed.push(placed);
+        }
+        plan.keys = keys.into_keys().collect();
+        Ok(plan)
+    }
+
+    /// Usually one chunk; more where the records are large. They share a batch, so all are durable or none is.
+    fn commit(&mut self, mut fresh: &[Sealed]) -> Result<Option<(Batch, Boundary)>, IssueError> {
+        let mut batch = Batch::new();
+        let mut end = None;
+        while !fresh.is_empty() {
+            let (commit, rest) = fresh.split_at(OwnLog::fits(fresh).max(1));
+            let chunk = self
+                .log
+                .append(commit, &self.key)
+                .map_err(|error| IssueError::Append(Arc::new(error)))?;
+            if let Placement::Extends { frontier, checkpoint } = &chunk.placement {
+                end = Some(Boundary {
+                    frontier: frontier.clone(),
+                    checkpoint: checkpoint.clone(),
+                });
+            }
+            batch = batch.chunk(chunk);
+            fresh = rest;
+        }
+        Ok(end.map(|end| (batch, end)))
+    }
+}
+
+fn answer(requests: Vec<Request>, placed: Vec<Vec<Placed>>) {
+    for (request, placed) in requests.into_iter().zip(placed) {
+        // A caller that went away finds its records by their keys.
+        let _ = request.reply.send(Ok(placed));
+    }
+}
+
+fn refuse(requests: Vec<Request>, error: &IssueError) {
+    for request in requests {
+        let _ = request.reply.send(Err(error.clone()));
+    }
+}
