@@ -53,6 +53,12 @@ pub trait Store: Send + Sync {
         receiver.recv().unwrap_or(Err(StoreError::Closed))
     }
 
+    /// Keeps a batch that nobody waits for together with the next one, or by itself when none comes soon, so that it costs
+    /// no sync of its own. Only for what comes again if a power cut takes it.
+    fn ride(&self, batch: Batch) {
+        self.submit(batch, Box::new(|_| {}));
+    }
+
     /// The logs of which there is at least one chunk, in order.
     fn origins(&self) -> Vec<Origin>;
 

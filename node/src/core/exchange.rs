@@ -99,6 +99,8 @@ pub struct Exchange {
     heads: Arc<RwLock<BTreeMap<Origin, Head>>>,
     // Chunks of wider views stored since the start.
     overlays: Arc<Mutex<BTreeMap<Origin, u64>>>,
+    // The sizes that peers have signed for since the start, by the key under which the receipt is kept.
+    receipts: Mutex<BTreeMap<String, u64>>,
     routes: Mutex<Routes>,
     links: Mutex<BTreeMap<LinkId, Peer>>,
     next_link: AtomicU64,
@@ -129,6 +131,7 @@ impl Exchange {
             replicas: Mutex::default(),
             heads: Arc::new(RwLock::new(heads)),
             overlays: Arc::default(),
+            receipts: Mutex::default(),
             routes,
             links: Mutex::default(),
             next_link: AtomicU64::new(0),
@@ -330,11 +333,21 @@ impl Exchange {
             return Ok(());
         }
         let key = format!("receipt/{origin}/{}", peer.member);
-        let known = self.store.state(&key)?;
-        let known = known.and_then(|bytes| v1::Receipt::decode(bytes).ok());
-        if known.is_none_or(|known| known.size < *size) {
-            self.store
-                .submit(Batch::new().set(key, message.encode_to_vec()), Box::new(|_| {}));
+        let mut receipts = lock(&self.receipts);
+        let known = match receipts.get(&key) {
+            Some(known) => Some(*known),
+            None => {
+                let kept = self
+                    .store
+                    .state(&key)?
+                    .and_then(|bytes| v1::Receipt::decode(bytes).ok());
+                kept.map(|kept| kept.size)
+            }
+        };
+        if known.is_none_or(|known| known < *size) {
+            // The peer signs again for the next chunk.
+            self.store.ride(Batch::new().set(key.clone(), message.encode_to_vec()));
+            receipts.insert(key, *size);
         }
         Ok(())
     }

@@ -61,7 +61,7 @@ use indexer::Indexer;
 use part::Meta;
 use reader::{DecodedChunk, Reader};
 use table::KeyKind;
-use writer::{Job, Writer};
+use writer::{Job, Pace, Writer};
 
 /// Batches that may wait for the writing thread.
 const QUEUE_BATCHES_MAX: usize = 64;
@@ -209,6 +209,22 @@ impl Journal {
         })
     }
 
+    fn send(&self, batch: Batch, done: Done, pace: Pace) {
+        if let Err(error) = batch.check() {
+            return done(Err(error.into()));
+        }
+        // Encoding and checksums are the caller's work, so that the one writing thread only writes.
+        let batch = part::encode(batch);
+        let job = Job { batch, done, pace };
+        let refused = match &self.queue {
+            Some(queue) => queue.send(job).err().map(|unsent| unsent.0),
+            None => Some(job),
+        };
+        if let Some(job) = refused {
+            (job.done)(Err(StoreError::Closed));
+        }
+    }
+
     /// The chunk at a position; damage is remembered.
     fn chunk(&self, origin: &Origin, chunk: &ChunkAt) -> Result<Arc<DecodedChunk>, StoreError> {
         self.shared.noting(self.shared.reader.chunk(origin, chunk))
@@ -302,21 +318,11 @@ impl Shared {
 
 impl Store for Journal {
     fn submit(&self, batch: Batch, done: Done) {
-        if let Err(error) = batch.check() {
-            return done(Err(error.into()));
-        }
-        // Encoding and checksums are the caller's work, so that the one writing thread only writes.
-        let job = Job {
-            batch: part::encode(batch),
-            done,
-        };
-        let refused = match &self.queue {
-            Some(queue) => queue.send(job).err().map(|unsent| unsent.0),
-            None => Some(job),
-        };
-        if let Some(job) = refused {
-            (job.done)(Err(StoreError::Closed));
-        }
+        self.send(batch, done, Pace::AtOnce);
+    }
+
+    fn ride(&self, batch: Batch) {
+        self.send(batch, Box::new(|_| {}), Pace::WithTheNext);
     }
 
     fn origins(&self) -> Vec<Origin> {

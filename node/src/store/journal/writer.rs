@@ -5,10 +5,8 @@ use std::{
     collections::HashMap,
     io,
     path::PathBuf,
-    sync::{
-        Arc,
-        mpsc::{Receiver, TryRecvError},
-    },
+    sync::{Arc, mpsc::Receiver},
+    time::Duration,
 };
 
 use super::{
@@ -27,10 +25,22 @@ use crate::store::{Done, StoreError, disk::DiskFile};
 /// The most bytes gathered for one write.
 const GROUP_BYTES_MAX: usize = 8 << 20;
 
+/// Batches that nobody waits for are kept by themselves when so many of them are there, or nothing came for a while.
+const RIDING_MAX: usize = 32;
+const RIDE_MAX: Duration = Duration::from_millis(100);
+
 /// A batch on its way to the disk.
 pub(crate) struct Job {
     pub(crate) batch: EncodedBatch,
     pub(crate) done: Done,
+    pub(crate) pace: Pace,
+}
+
+/// When a batch has to be kept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    AtOnce,
+    WithTheNext,
 }
 
 /// What the writing thread owns.
@@ -48,18 +58,7 @@ pub(crate) struct Writer {
 impl Writer {
     /// Writes what comes until nobody can send any more, then closes.
     pub(crate) fn run(mut self, queue: &Receiver<Job>) {
-        while let Ok(first) = queue.recv() {
-            let mut bytes = first.batch.bytes.len();
-            let mut group = vec![first];
-            while bytes < GROUP_BYTES_MAX {
-                match queue.try_recv() {
-                    Ok(job) => {
-                        bytes += job.batch.bytes.len();
-                        group.push(job);
-                    }
-                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-                }
-            }
+        while let Some(group) = gather(queue) {
             self.write(group);
         }
         self.close();
@@ -283,6 +282,24 @@ impl Writer {
             index.add(changes);
         }
     }
+}
+
+/// The batches that are kept together next; none when nobody can send any more.
+fn gather(queue: &Receiver<Job>) -> Option<Vec<Job>> {
+    let first = queue.recv().ok()?;
+    let (mut bytes, mut urgent) = (first.batch.bytes.len(), first.pace == Pace::AtOnce);
+    let mut group = vec![first];
+    while bytes < GROUP_BYTES_MAX {
+        let next = match urgent || group.len() >= RIDING_MAX {
+            true => queue.try_recv().ok(),
+            false => queue.recv_timeout(RIDE_MAX).ok(),
+        };
+        let Some(next) = next else { break };
+        bytes += next.batch.bytes.len();
+        urgent |= next.pace == Pace::AtOnce;
+        group.push(next);
+    }
+    Some(group)
 }
 
 fn is_full(error: &io::Error) -> bool {
