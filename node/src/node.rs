@@ -40,17 +40,7 @@ pub use run::{LinkStatus, RunError};
 pub use start::StartError;
 pub use submit::{BATCH_MAX, Outcome, Submission, SubmitError};
 
-/// Growth that a slow subscriber may lag behind; it then reads on from its cursor.
-const GROWTH_MAX: usize = 4096;
-
-/// A log grew durably.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogGrew {
-    /// Which.
-    pub origin: Origin,
-    /// Its size now.
-    pub size: u64,
-}
+pub use crate::sessions::LogGrew;
 
 /// A node of a member.
 #[derive(Clone)]
@@ -69,7 +59,6 @@ struct Inner {
     // Taken by the shutdown.
     links: tokio::sync::RwLock<Option<Links>>,
     tallies: Mutex<BTreeMap<Origin, Arc<Mutex<Tally>>>>,
-    growth: broadcast::Sender<LogGrew>,
 }
 
 impl Node {
@@ -126,7 +115,6 @@ impl Node {
             issuer,
             links: tokio::sync::RwLock::new(Some(links)),
             tallies: Mutex::default(),
-            growth: broadcast::Sender::new(GROWTH_MAX),
         })))
     }
 
@@ -157,6 +145,6 @@ impl Node {
 
     /// Growth of any log from now on. A subscriber that lags reads on from its cursor.
     pub fn subscribe(&self) -> broadcast::Receiver<LogGrew> {
-        self.0.growth.subscribe()
+        self.0.post.growth()
     }
 }

@@ -2,17 +2,19 @@
 //!
 //! The task owns its session and never waits for the disk or the peer while events are pending: frames to the peer wait in
 //! an outbox (the session's windows bound it), frames from the peer are left unread while too much of what it sent is still
-//! on its way to the disk, so that HTTP/2's flow control slows it down and nobody else.
+//! on its way to the disk, so that HTTP/2's flow control slows it down and nobody else. What takes long (hashing a large
+//! chunk, reading far back) is announced to the runtime; for what is small that would cost more than the work.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use icomm_pki::PeerIdentity;
-use icomm_proto::v1::Frame;
+use icomm_proto::{Origin, v1::Frame};
 use serde::Serialize;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::core::exchange::{Exchange, Link, Mailbox};
 use crate::core::routes::LinkId;
@@ -24,12 +26,28 @@ use crate::link::{Carrier, FrameStream, SessionHandler};
 const STORING_MAX: usize = 8;
 /// Frames waiting for one peer before nothing more is read from it.
 const OUTBOX_FRAMES_MAX: usize = 64;
+/// A chunk up to this length is verified in a moment.
+const SMALL_CHUNK_BYTES_MAX: usize = 64 << 10;
+/// So many entries from the end of a log are read and disclosed in a moment.
+const SMALL_READ_ENTRIES_MAX: u64 = 64;
+/// Growth that a slow subscriber may lag behind; it then reads on from its cursor.
+const GROWTH_MAX: usize = 4096;
+
+/// A log grew durably.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogGrew {
+    /// Which.
+    pub origin: Origin,
+    /// Its size now.
+    pub size: u64,
+}
 
 /// Events for sessions, by link.
 #[derive(Debug)]
 pub struct Post {
     boxes: Mutex<BTreeMap<LinkId, mpsc::UnboundedSender<Event>>>,
     changed: watch::Sender<u64>,
+    growth: broadcast::Sender<LogGrew>,
 }
 
 impl Post {
@@ -38,12 +56,18 @@ impl Post {
         Arc::new(Self {
             boxes: Mutex::default(),
             changed: watch::Sender::new(0),
+            growth: broadcast::Sender::new(GROWTH_MAX),
         })
     }
 
-    /// Resolves whenever a log grew, or an agreement or the bundle changed.
+    /// Resolves whenever an agreement or the bundle changed, or a log is there that was not.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
+    }
+
+    /// Growth of any log from now on. A subscriber that lags reads on from its cursor.
+    pub fn growth(&self) -> broadcast::Receiver<LogGrew> {
+        self.growth.subscribe()
     }
 
     /// Ends every session with a refusal.
@@ -69,6 +93,14 @@ impl Mailbox for Post {
 
     fn changed(&self) {
         self.changed.send_modify(|count| *count += 1);
+    }
+
+    fn grew(&self, origin: &Origin, size: u64) {
+        if self.growth.receiver_count() > 0 {
+            let origin = origin.clone();
+            // Nobody listening any more is no fault.
+            let _ = self.growth.send(LogGrew { origin, size });
+        }
     }
 }
 
@@ -96,7 +128,20 @@ pub struct Sessions {
     exchange: Arc<Exchange>,
     post: Arc<Post>,
     environment: Environment,
-    live: Arc<Mutex<BTreeMap<LinkId, SessionStatus>>>,
+    live: Arc<Mutex<BTreeMap<LinkId, Live>>>,
+}
+
+/// A live session: what never changes of its status, and what its task counts.
+struct Live {
+    opened: SessionStatus,
+    counts: Arc<Counts>,
+}
+
+/// Entries in chunks so far.
+#[derive(Default)]
+struct Counts {
+    sent: AtomicU64,
+    received: AtomicU64,
 }
 
 impl Sessions {
@@ -116,7 +161,11 @@ impl Sessions {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .values()
-            .cloned()
+            .map(|Live { opened, counts }| SessionStatus {
+                sent_entries: counts.sent.load(Ordering::Relaxed),
+                received_entries: counts.received.load(Ordering::Relaxed),
+                ..opened.clone()
+            })
             .collect()
     }
 }
@@ -143,7 +192,8 @@ impl SessionHandler for Sessions {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(id, mailbox);
-        let status = SessionStatus {
+        let counts = Arc::new(Counts::default());
+        let opened = SessionStatus {
             member: peer.member.to_string(),
             node: peer.node.to_string(),
             carrier,
@@ -152,10 +202,13 @@ impl SessionHandler for Sessions {
             sent_entries: 0,
             received_entries: 0,
         };
-        self.live
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id, status);
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).insert(
+            id,
+            Live {
+                opened,
+                counts: counts.clone(),
+            },
+        );
         let registered = Registered {
             link,
             exchange: self.exchange.clone(),
@@ -169,6 +222,7 @@ impl SessionHandler for Sessions {
                 outbox: VecDeque::new(),
                 storing: 0,
                 closed: None,
+                counts,
                 registered,
             };
             driver.run(frames_in, frames_out, events, changed).await;
@@ -181,7 +235,7 @@ struct Registered {
     link: Link,
     exchange: Arc<Exchange>,
     post: Arc<Post>,
-    live: Arc<Mutex<BTreeMap<LinkId, SessionStatus>>>,
+    live: Arc<Mutex<BTreeMap<LinkId, Live>>>,
 }
 
 impl Drop for Registered {
@@ -204,6 +258,7 @@ struct Driver {
     outbox: VecDeque<Frame>,
     storing: usize,
     closed: Option<Closed>,
+    counts: Arc<Counts>,
     registered: Registered,
 }
 
@@ -264,17 +319,27 @@ impl Driver {
             match action {
                 Action::Send(frame) => self.outbox.push_back(frame),
                 Action::Close(closed) => self.closed = Some(closed),
-                // These wait for the disk or hash a chunk.
-                action @ (Action::Accept(_) | Action::Read { .. } | Action::Adopt(_)) => {
+                action => {
                     self.storing += usize::from(matches!(action, Action::Accept(_)));
-                    tokio::task::block_in_place(|| exchange.perform(link, action));
+                    match takes_long(&action) {
+                        true => tokio::task::block_in_place(|| exchange.perform(link, action)),
+                        false => exchange.perform(link, action),
+                    }
                 }
-                action => exchange.perform(link, action),
             }
         }
-        let mut live = self.registered.live.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(status) = live.get_mut(&link.id()) {
-            (status.sent_entries, status.received_entries) = self.session.entries();
-        }
+        let (sent, received) = self.session.entries();
+        self.counts.sent.store(sent, Ordering::Relaxed);
+        self.counts.received.store(received, Ordering::Relaxed);
+    }
+}
+
+/// Whether an action may hold up the tasks that share this thread: it reads from far back, hashes much, or syncs.
+fn takes_long(action: &Action) -> bool {
+    match action {
+        Action::Accept(chunk) => chunk.body.len() > SMALL_CHUNK_BYTES_MAX,
+        Action::Read { entries, .. } => *entries > SMALL_READ_ENTRIES_MAX,
+        Action::Adopt(_) => true,
+        _ => false,
     }
 }

@@ -13,7 +13,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use icomm_pki::{MemberId, MemberKey, NodeName, Role};
@@ -29,10 +29,12 @@ use super::{delivery, receipt::Receipt};
 use crate::environment::Environment;
 use crate::store::{Batch, Boundary, NoteLog, Store, StoreError};
 
+mod heads;
 mod held;
 mod link;
 mod receiving;
 
+use heads::Heads;
 pub use link::{Link, LinkWorld};
 
 /// Logs that a node holds at most.
@@ -44,8 +46,10 @@ pub const MEMBER_LOGS_MAX: usize = 16;
 pub trait Mailbox: Send + Sync {
     /// Queues an event for a link; nothing happens if it is gone.
     fn post(&self, link: LinkId, event: Event);
-    /// Tells every link that something changed.
+    /// Tells every link that what may be served changed: agreements, the bundle, or a log that was not there.
     fn changed(&self);
+    /// Tells whoever watches the logs that one grew. Links that follow it get an [`Event::Grew`].
+    fn grew(&self, _origin: &Origin, _size: u64) {}
 }
 
 /// Who this node is.
@@ -96,7 +100,7 @@ pub struct Exchange {
     mailbox: Arc<dyn Mailbox>,
     law: Law,
     replicas: Mutex<BTreeMap<Origin, Arc<HeldReplica>>>,
-    heads: Arc<RwLock<BTreeMap<Origin, Head>>>,
+    heads: Arc<Heads>,
     // Chunks of wider views stored since the start.
     overlays: Arc<Mutex<BTreeMap<Origin, u64>>>,
     // The sizes that peers have signed for since the start, by the key under which the receipt is kept.
@@ -126,10 +130,10 @@ impl Exchange {
             local,
             environment,
             store,
+            heads: Arc::new(Heads::new(heads, mailbox.clone())),
             mailbox,
             law,
             replicas: Mutex::default(),
-            heads: Arc::new(RwLock::new(heads)),
             overlays: Arc::default(),
             receipts: Mutex::default(),
             routes,
@@ -150,16 +154,12 @@ impl Exchange {
 
     /// The durable end of every log held.
     pub fn heads(&self) -> BTreeMap<Origin, Head> {
-        self.heads.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.heads.all()
     }
 
     /// The durable end of one log.
     pub fn head(&self, origin: &Origin) -> Option<Head> {
-        self.heads
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(origin)
-            .cloned()
+        self.heads.of(origin)
     }
 
     /// How many chunks of wider views of entries already held were stored since the start.
@@ -169,8 +169,7 @@ impl Exchange {
 
     /// A log grew durably by this node's own doing.
     pub fn grew(&self, origin: &Origin, boundary: &Boundary) {
-        raise(&self.heads, origin, Head::from(boundary));
-        self.mailbox.changed();
+        self.heads.raise(origin, Head::from(boundary));
     }
 
     /// A new link to an authenticated peer; its session begins.
@@ -184,6 +183,7 @@ impl Exchange {
     /// A link is gone: others are asked for what it served.
     pub fn closed(&self, link: LinkId) {
         lock(&self.links).remove(&link);
+        self.heads.closed(link);
         let asks = lock(&self.routes).closed(link);
         self.ask(asks);
     }
@@ -199,7 +199,9 @@ impl Exchange {
         let id = *id;
         match action {
             Action::Send(_) | Action::Close(_) => {}
-            Action::Read { origin, from } => {
+            Action::Follow { origin } => self.heads.follow(id, origin),
+            Action::Unfollow { origin } => self.heads.unfollow(id, &origin),
+            Action::Read { origin, from, .. } => {
                 let prepared = delivery::prepare(&*self.store, &mut lock(policy), peer, &origin, from, self.now());
                 let prepared = prepared.unwrap_or_else(|error| {
                     tracing::error!(%origin, from, peer = %peer.member, %error, "can't serve what was asked for");
@@ -256,7 +258,7 @@ impl Exchange {
     /// Where to go on with this peer: where it left off, since it may disclose more than others did; but the global node
     /// gets the same from everybody, so a relay is asked only for what is missing at the end.
     fn cursor(&self, origin: &Origin, peer: &Peer) -> u64 {
-        let held = self.head(origin).map_or(0, |head| head.size);
+        let held = self.heads.size(origin).unwrap_or(0);
         if self.local.role == Role::Global && origin.member != peer.member {
             return held;
         }
@@ -359,15 +361,6 @@ fn cursor_key(origin: &Origin, via: &MemberId) -> String {
 
 fn fork_key(origin: &Origin) -> String {
     format!("fork/{origin}")
-}
-
-/// Completions arrive in order per log, but a replica and its own growth may race: the larger head stands.
-fn raise(heads: &RwLock<BTreeMap<Origin, Head>>, origin: &Origin, head: Head) {
-    let mut heads = heads.write().unwrap_or_else(PoisonError::into_inner);
-    let known = heads.entry(origin.clone()).or_insert_with(|| head.clone());
-    if head.size > known.size {
-        *known = head;
-    }
 }
 
 /// A panic elsewhere leaves these tables whole: each is changed in one step.

@@ -64,6 +64,7 @@ impl Feed {
             actions.push(Action::Read {
                 origin: origin.clone(),
                 from: self.next,
+                entries: size - self.next,
             });
         }
     }

@@ -61,8 +61,13 @@ pub enum Event {
         /// Start or stop.
         start: bool,
     },
-    /// A log grew, an agreement or the bundle changed: look again at what can be served.
+    /// An agreement or the bundle changed, or there is a log that was not there: look again at what can be served.
     Changed,
+    /// A log that is followed grew.
+    Grew {
+        /// The log.
+        origin: Origin,
+    },
     /// The answer to [`Action::Read`]: a chunk made under the policy as it stands, with the note of it.
     Prepared {
         /// The log.
@@ -111,12 +116,24 @@ pub enum Event {
 pub enum Action {
     /// Queue a frame to the peer.
     Send(v1::Frame),
+    /// Tell when this log grows, with [`Event::Grew`]; the first time at once.
+    Follow {
+        /// The log.
+        origin: Origin,
+    },
+    /// Tell no more when this log grows.
+    Unfollow {
+        /// The log.
+        origin: Origin,
+    },
     /// Read on in a log, disclose under the policy, answer with [`Event::Prepared`].
     Read {
         /// The log.
         origin: Origin,
         /// First index.
         from: u64,
+        /// How many entries there are from there on; not all of them need be read.
+        entries: u64,
     },
     /// Make the disclosure note durable, answer with [`Event::Noted`].
     Note {
@@ -170,6 +187,8 @@ pub trait World {
     fn servable(&self) -> Vec<(Origin, Bytes, u64)>;
     /// The size of a log if it may be served to the peer now.
     fn servable_size(&self, origin: &Origin) -> Option<u64>;
+    /// The same, in answer to [`Event::Grew`]: of growth from here on the session is told anew.
+    fn grown(&self, origin: &Origin) -> Option<u64>;
     /// What the peer lacks according to its hello.
     fn documents_for(&self, hello: &v1::Hello) -> Vec<v1::Document>;
     /// Signs that a log is durable here.
@@ -237,6 +256,7 @@ impl Session {
             Event::Frame(frame) => self.on_frame(frame, world, actions),
             Event::Ask { origin, from, start } => self.on_ask(origin, from, start, actions),
             Event::Changed => self.on_changed(world, actions),
+            Event::Grew { origin } => self.on_grew(&origin, world, actions),
             Event::Prepared { origin, prepared } => self.on_prepared(&origin, prepared, world, actions),
             Event::Noted { origin, ticket } => self.on_noted(&origin, ticket, world, actions),
             Event::Stored { origin, size, root } => {
@@ -332,7 +352,7 @@ impl Session {
             return self.fail("too-many-wants", "more wants than one session may have", actions);
         }
         if want.stop {
-            self.feeds.remove(&origin);
+            self.stop_feeding(&origin, actions);
             return;
         }
         let Some(size) = world.servable_size(&origin) else {
@@ -349,6 +369,9 @@ impl Session {
                 "more logs asked for than one session serves",
                 Some(&origin),
             ));
+        }
+        if !self.feeds.contains_key(&origin) {
+            actions.push(Action::Follow { origin: origin.clone() });
         }
         let feed = self.feeds.entry(origin.clone()).or_default();
         feed.restart(want.from);
@@ -388,7 +411,7 @@ impl Session {
             return self.fail("origin", "a refusal of something that is not a log", actions);
         };
         // It may refuse to send (we asked) or refuse to take (we feed): either way this log is over on this link.
-        self.feeds.remove(&origin);
+        self.stop_feeding(&origin, actions);
         self.asked.remove(&origin);
         actions.push(Action::Withdrawn {
             origin,
@@ -439,6 +462,16 @@ impl Session {
         }
     }
 
+    fn on_grew(&mut self, origin: &Origin, world: &impl World, actions: &mut Vec<Action>) {
+        let Some(size) = world.grown(origin) else {
+            return self.withdraw(origin, actions);
+        };
+        if let Some(feed) = self.feeds.get_mut(origin) {
+            feed.retry();
+            feed.advance(origin, size, actions);
+        }
+    }
+
     fn on_prepared(
         &mut self,
         origin: &Origin,
@@ -473,9 +506,17 @@ impl Session {
         }
     }
 
+    fn stop_feeding(&mut self, origin: &Origin, actions: &mut Vec<Action>) -> bool {
+        let fed = self.feeds.remove(origin).is_some();
+        if fed {
+            actions.push(Action::Unfollow { origin: origin.clone() });
+        }
+        fed
+    }
+
     fn withdraw(&mut self, origin: &Origin, actions: &mut Vec<Action>) {
         let offered = self.offered.remove(origin);
-        let fed = self.feeds.remove(origin).is_some();
+        let fed = self.stop_feeding(origin, actions);
         if offered || fed {
             let message = format!("no legal basis covers `{origin}` for `{}` any more", self.peer.member);
             actions.push(refuse("no-agreement", &message, Some(origin)));

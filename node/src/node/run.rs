@@ -9,12 +9,16 @@ use icomm_proto::{Origin, v1};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use super::{LogGrew, Node};
+use super::Node;
+use crate::core::exchange::Mailbox;
 use crate::link;
 use crate::sessions::SessionStatus;
 
-/// How often the bundle's validity is looked at.
+/// How often the bundle's validity is looked at, and what else time alone changes: agreements begin and end.
 const VALIDITY_CHECK: Duration = Duration::from_secs(5);
+/// How often the own log's growth is announced at most. Partners get it over their links at once; the announcement is
+/// for those who compare.
+const ANNOUNCE: Duration = Duration::from_secs(1);
 
 /// Why a node stopped by itself.
 #[derive(Debug, Error)]
@@ -48,8 +52,9 @@ impl Node {
             None => return Err(RunError::Stopped),
         };
         let mut bundle = inner.exchange.law().bundle().version();
-        let mut sizes: BTreeMap<Origin, u64> = BTreeMap::new();
+        let mut announced_size = 0;
         let mut validity = tokio::time::interval(VALIDITY_CHECK);
+        let mut announcing = tokio::time::interval(ANNOUNCE);
         let mut live = true;
         loop {
             tokio::select! {
@@ -58,11 +63,14 @@ impl Node {
                     if result.is_err() {
                         break;
                     }
-                    self.tell_growth(&mut sizes).await;
                     self.tell_bundle(&mut bundle).await;
                 }
+                _ = announcing.tick() => self.announce_growth(&mut announced_size).await,
                 Some(announcement) = announced.next() => self.witness(announcement),
-                _ = validity.tick() => live = self.still_valid(live),
+                _ = validity.tick() => {
+                    live = self.still_valid(live);
+                    inner.post.changed();
+                }
             }
         }
         inner.post.stop_all("stopping", "the node is stopping");
@@ -72,29 +80,20 @@ impl Node {
         Ok(())
     }
 
-    /// Subscribers and, by gossip, other nodes hear of logs that grew.
-    async fn tell_growth(&self, sizes: &mut BTreeMap<Origin, u64>) {
+    /// Other nodes hear of the own log's growth by gossip. Only its originator announces a log: that it exists and how
+    /// large it is concerns its partners, and the gossip mesh is made of members of the bundle alone.
+    async fn announce_growth(&self, announced: &mut u64) {
         let inner = &self.0;
-        for (origin, head) in inner.exchange.heads() {
-            if sizes.get(&origin) == Some(&head.size) {
-                continue;
-            }
-            sizes.insert(origin.clone(), head.size);
-            // Nobody listening is no fault.
-            let _ = inner.growth.send(LogGrew {
-                origin: origin.clone(),
-                size: head.size,
+        let origin = self.own_origin();
+        let Some(head) = inner.exchange.head(origin).filter(|head| head.size != *announced) else {
+            return;
+        };
+        *announced = head.size;
+        if let Some(links) = &*inner.links.read().await {
+            links.announce(v1::Head {
+                origin: origin.to_string(),
+                checkpoint: head.checkpoint,
             });
-            // Only its originator announces a log: that it exists and how large it is concerns its partners, and the
-            // gossip mesh is made of members of the bundle alone.
-            if origin == *self.own_origin()
-                && let Some(links) = &*inner.links.read().await
-            {
-                links.announce(v1::Head {
-                    origin: origin.to_string(),
-                    checkpoint: head.checkpoint,
-                });
-            }
         }
     }
 

@@ -70,11 +70,17 @@ impl World for LinkWorld<'_> {
     }
 
     fn servable_size(&self, origin: &Origin) -> Option<u64> {
-        let size = self.exchange.head(origin)?.size;
+        let size = self.exchange.heads.size(origin)?;
         lock(&self.link.policy)
             .basis(&origin.member, self.exchange.now())
             .is_ok()
             .then_some(size)
+    }
+
+    fn grown(&self, origin: &Origin) -> Option<u64> {
+        // Before the size is read: what grows in between is told anew.
+        self.exchange.heads.looked(self.link.id, origin);
+        self.servable_size(origin)
     }
 
     fn documents_for(&self, hello: &v1::Hello) -> Vec<v1::Document> {

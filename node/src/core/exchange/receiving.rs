@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use icomm_pki::{MemberId, Role};
@@ -10,7 +10,7 @@ use icomm_proto::log::VerifiedCheckpoint;
 use icomm_proto::{Origin, v1};
 
 use super::held::StoreHeld;
-use super::{Exchange, Head, HeldReplica, MEMBER_LOGS_MAX, ORIGINS_MAX, cursor_key, fork_key, lock, raise};
+use super::{Exchange, Head, HeldReplica, MEMBER_LOGS_MAX, ORIGINS_MAX, cursor_key, fork_key, lock};
 use crate::core::replica::{Admission, ChunkFault, History, Replica};
 use crate::core::routes::LinkId;
 use crate::core::session::{Event, Peer};
@@ -79,8 +79,7 @@ impl Exchange {
                         *lock(&overlays).entry(origin.clone()).or_default() += 1;
                     }
                     if let Some(head) = head {
-                        raise(&heads, &origin, head);
-                        mailbox.changed();
+                        heads.raise(&origin, head);
                     }
                     mailbox.post(link, Event::Stored { origin, size, root });
                 }
@@ -164,8 +163,8 @@ impl Exchange {
 
     /// Whether a log is held or may be.
     fn has_room(&self, origin: &Origin, replicas: &BTreeMap<Origin, Arc<HeldReplica>>) -> bool {
-        let heads = self.heads.read().unwrap_or_else(PoisonError::into_inner);
-        let held: BTreeSet<&Origin> = heads.keys().chain(replicas.keys()).collect();
+        let heads = self.heads.origins();
+        let held: BTreeSet<&Origin> = heads.iter().chain(replicas.keys()).collect();
         let of_member = held.iter().filter(|held| held.member == origin.member);
         held.contains(origin) || (held.len() < ORIGINS_MAX && of_member.count() < MEMBER_LOGS_MAX)
     }

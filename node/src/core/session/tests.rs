@@ -59,6 +59,9 @@ impl World for TestWorld {
     fn servable_size(&self, origin: &Origin) -> Option<u64> {
         self.logs.borrow().get(origin).copied()
     }
+    fn grown(&self, origin: &Origin) -> Option<u64> {
+        self.servable_size(origin)
+    }
     fn documents_for(&self, _: &v1::Hello) -> Vec<v1::Document> {
         self.documents.clone()
     }
@@ -170,7 +173,10 @@ fn a_chunk_leaves_only_after_its_note_is_durable() {
     let world = TestWorld::new("KE", &[("KE/main", 10)]);
     let mut session = opened(&world);
     let actions = handle(&mut session, &world, want("KE/main", 0));
-    assert!(matches!(actions[..], [Action::Read { from: 0, .. }]));
+    assert!(matches!(
+        actions[..],
+        [Action::Follow { .. }, Action::Read { from: 0, .. }]
+    ));
     let actions = handle(&mut session, &world, prepared(0, 10));
     let [Action::Note { ticket, ref origin, .. }] = actions[..] else {
         panic!("{actions:?}")
@@ -191,12 +197,55 @@ fn a_chunk_leaves_only_after_its_note_is_durable() {
 fn a_log_that_grows_is_read_on_without_being_asked_again() {
     let world = TestWorld::new("KE", &[("KE/main", 0)]);
     let mut session = opened(&world);
-    assert!(handle(&mut session, &world, want("KE/main", 0)).is_empty());
-    world.set("KE/main", Some(3));
     assert!(matches!(
-        handle(&mut session, &world, Event::Changed)[..],
-        [Action::Read { from: 0, .. }]
+        handle(&mut session, &world, want("KE/main", 0))[..],
+        [Action::Follow { .. }]
     ));
+    world.set("KE/main", Some(3));
+    let grew = || Event::Grew {
+        origin: "KE/main".parse().unwrap(),
+    };
+    assert!(matches!(
+        handle(&mut session, &world, grew())[..],
+        [Action::Read {
+            from: 0,
+            entries: 3,
+            ..
+        }]
+    ));
+    assert!(handle(&mut session, &world, grew()).is_empty(), "it is being read");
+}
+
+#[test]
+fn a_log_is_followed_while_it_is_fed_and_no_longer() {
+    let world = TestWorld::new("KE", &[("KE/main", 0)]);
+    let stop = || {
+        frame(Body::Want(v1::Want {
+            origin: "KE/main".into(),
+            from: 0,
+            stop: true,
+        }))
+    };
+    let refusal = || {
+        frame(Body::Refusal(v1::Refusal {
+            origin: "KE/main".into(),
+            ..Default::default()
+        }))
+    };
+    let lapse = || Event::Grew {
+        origin: "KE/main".parse().unwrap(),
+    };
+    for (end, basis) in [(stop(), true), (refusal(), true), (lapse(), false)] {
+        let mut session = opened(&world);
+        let follows = |actions: &[Action]| actions.iter().any(|action| matches!(action, Action::Follow { .. }));
+        let unfollows = |actions: &[Action]| actions.iter().any(|action| matches!(action, Action::Unfollow { .. }));
+        assert!(follows(&handle(&mut session, &world, want("KE/main", 0))));
+        let again = handle(&mut session, &world, want("KE/main", 0));
+        assert!(!follows(&again) && !unfollows(&again), "once is enough");
+        world.set("KE/main", basis.then_some(0));
+        assert!(unfollows(&handle(&mut session, &world, end)));
+        world.set("KE/main", Some(0));
+    }
 }
 
 #[test]
@@ -292,7 +341,7 @@ fn a_faulty_chunk_ends_that_log_and_no_other() {
     assert!(closed(&actions).is_none());
     assert!(matches!(
         handle(&mut session, &world, want("KE/main", 0))[..],
-        [Action::Read { .. }]
+        [Action::Follow { .. }, Action::Read { .. }]
     ));
 }
 
