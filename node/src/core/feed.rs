@@ -7,6 +7,9 @@
 //!
 //! At most [`WINDOW_CHUNKS`] chunks are prepared or unacknowledged at a time, so a slow peer costs a bounded amount of
 //! memory and nothing else.
+//!
+//! A chunk costs a note, two syncs and two signatures however few entries it has. So what is there goes at once, chunk
+//! after chunk, but what comes new while a chunk is under way waits for its receipt or for [`GATHER_ENTRIES`].
 
 use std::collections::VecDeque;
 
@@ -17,6 +20,9 @@ use super::session::Action;
 
 /// Chunks that may be prepared or on their way without a receipt.
 pub const WINDOW_CHUNKS: usize = 4;
+
+/// New entries that are worth a chunk of their own while another is under way.
+pub const GATHER_ENTRIES: u64 = 256;
 
 /// A chunk made under the policy, and the note of what it discloses.
 #[derive(Debug)]
@@ -35,6 +41,8 @@ pub struct Ticket(pub u64);
 #[derive(Debug, Default)]
 pub struct Feed {
     next: u64,
+    // How far the log went when the last read began.
+    known: u64,
     reading: bool,
     // A `want` during a read makes the read's answer stale.
     stale: bool,
@@ -50,21 +58,27 @@ impl Feed {
     /// The peer asks from `from` on, at first or again.
     pub fn restart(&mut self, from: u64) {
         self.next = from;
+        self.known = from;
         self.stale = self.reading;
         self.stuck = false;
         self.noting.clear();
         self.in_flight.clear();
     }
 
-    /// Reads on if there is something to read and room in the window.
+    /// Reads on if there is enough to read and room in the window.
     pub fn advance(&mut self, origin: &Origin, size: u64, actions: &mut Vec<Action>) {
-        if !self.reading && !self.stuck && self.next < size && self.noting.len() + self.in_flight.len() < WINDOW_CHUNKS
-        {
+        let entries = size.saturating_sub(self.next);
+        let enough = match self.noting.len() + self.in_flight.len() {
+            0 => entries > 0,
+            under_way => under_way < WINDOW_CHUNKS && (entries >= GATHER_ENTRIES || self.next < self.known),
+        };
+        if enough && !self.reading && !self.stuck {
             self.reading = true;
+            self.known = size;
             actions.push(Action::Read {
                 origin: origin.clone(),
                 from: self.next,
-                entries: size - self.next,
+                entries,
             });
         }
     }
@@ -146,6 +160,28 @@ mod tests {
         assert_eq!(reads(&mut feed, 1000), Vec::<u64>::new());
         feed.received(10);
         assert_eq!(reads(&mut feed, 1000), vec![40]);
+    }
+
+    #[test]
+    fn while_a_chunk_is_under_way_little_waits_and_much_goes() {
+        let mut feed = Feed::default();
+        feed.restart(0);
+        assert_eq!(reads(&mut feed, 1), vec![0], "the first goes at once");
+        feed.prepared(Ticket(1), chunk(0, 1)).unwrap();
+        assert_eq!(reads(&mut feed, 2), Vec::<u64>::new(), "while its note is written");
+        feed.noted(Ticket(1)).unwrap();
+        let little = GATHER_ENTRIES;
+        assert_eq!(reads(&mut feed, little), Vec::<u64>::new(), "while it is on its way");
+        assert_eq!(reads(&mut feed, little + 1), vec![1], "unless it is worth it");
+        feed.prepared(Ticket(2), chunk(1, 9)).unwrap();
+        feed.noted(Ticket(2)).unwrap();
+        assert_eq!(reads(&mut feed, 300), vec![10], "the read did not come to the end");
+        feed.prepared(Ticket(3), chunk(10, 290)).unwrap();
+        feed.noted(Ticket(3)).unwrap();
+        feed.received(10);
+        assert_eq!(reads(&mut feed, 301), Vec::<u64>::new());
+        feed.received(300);
+        assert_eq!(reads(&mut feed, 301), vec![300], "what gathered goes with the receipt");
     }
 
     #[test]
