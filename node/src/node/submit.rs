@@ -17,6 +17,9 @@ use crate::store::{IntakeKey, Place};
 /// Drafts in one batch at most.
 pub const BATCH_MAX: usize = 1000;
 
+/// A single draft up to this length is prepared where it arrives: handing it to another thread costs more.
+const SMALL_DRAFT_BYTES_MAX: usize = 16 << 10;
+
 /// A record handed in.
 #[derive(Debug, Clone)]
 pub struct Submission {
@@ -83,6 +86,10 @@ struct Prepared {
     sealed: Vec<Sealed>,
 }
 
+fn is_small(batch: &[Submission]) -> bool {
+    matches!(batch, [one] if one.draft.len() <= SMALL_DRAFT_BYTES_MAX)
+}
+
 impl Node {
     /// Validates, seals and issues a batch; an outcome a submission, in order. Durable when it returns. A dry run issues
     /// nothing.
@@ -93,10 +100,15 @@ impl Node {
         if batch.len() > BATCH_MAX {
             return Err(SubmitError::TooMany(batch.len()));
         }
-        let node = self.clone();
-        // Validation and hashing take their time; the links go on meanwhile.
-        let prepared = tokio::task::spawn_blocking(move || node.prepare(&batch, dry_run));
-        let Prepared { outcomes, sealed } = prepared.await.map_err(|_| SubmitError::Stopped)??;
+        let Prepared { outcomes, sealed } = match is_small(&batch) {
+            true => self.prepare(&batch, dry_run)?,
+            false => {
+                let node = self.clone();
+                // Validation and hashing take their time; the links go on meanwhile.
+                let prepared = tokio::task::spawn_blocking(move || node.prepare(&batch, dry_run));
+                prepared.await.map_err(|_| SubmitError::Stopped)??
+            }
+        };
         let ids: Vec<RecordId> = sealed.iter().map(|sealed| sealed.view.head().record_id).collect();
         let placed = match sealed.is_empty() {
             true => Vec::new(),
