@@ -7,8 +7,7 @@
 //!
 //! [`Node`] is what the local API, the command line and the demo speak to; cloning it is cheap.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use icomm_pki::{NodeCredentials, VerifiedBundle};
 use icomm_proto::Origin;
@@ -19,7 +18,6 @@ use crate::config::Config;
 use crate::core::exchange::{Exchange, Local};
 use crate::core::law::Law;
 use crate::core::own::OwnLog;
-use crate::core::tally::Tally;
 use crate::environment::Environment;
 use crate::issuer::Issuer;
 use crate::link::Links;
@@ -58,7 +56,6 @@ struct Inner {
     issuer: Issuer,
     // Taken by the shutdown.
     links: tokio::sync::RwLock<Option<Links>>,
-    tallies: Mutex<BTreeMap<Origin, Arc<Mutex<Tally>>>>,
 }
 
 impl Node {
@@ -114,7 +111,6 @@ impl Node {
             post,
             issuer,
             links: tokio::sync::RwLock::new(Some(links)),
-            tallies: Mutex::default(),
         })))
     }
 

@@ -26,6 +26,7 @@ mod error;
 mod journal;
 mod memory;
 mod merge;
+mod widths;
 
 pub use batch::{
     BATCH_BYTES_MAX, BATCH_ITEMS_MAX, Batch, BatchItem, IntakeKey, InvalidBatch, InvalidNoteLog, NOTE_BYTES_MAX,
@@ -34,6 +35,7 @@ pub use batch::{
 pub use error::{Damage, Health, StoreError};
 pub use journal::{Journal, OpenError};
 pub use memory::MemoryStore;
+pub use widths::Widths;
 
 /// Called once when a batch is durable, or with the reason why it will never be. Runs on the store's writing thread:
 /// it must be quick and must not call [`Store::append`].
@@ -70,6 +72,9 @@ pub trait Store: Send + Sync {
     fn head(&self, origin: &Origin) -> Result<Option<Boundary>, StoreError> {
         self.boundary(origin, u64::MAX)
     }
+
+    /// How much of a log's entries is held; nothing if the log is not. Costs no reading.
+    fn widths(&self, origin: &Origin) -> Result<Widths, StoreError>;
 
     /// The entries of a log from index `from` on, up to a boundary: whole stored chunks while they fit into `limit`,
     /// but at least what is left of the first. None if the log holds nothing at `from`.

@@ -121,10 +121,10 @@ impl Used {
     }
 }
 
-/// The leaf hash and the disclosed sections of a stored item.
-pub fn facts(item: Item) -> Result<(Hash, SectionSet), InvalidView> {
+/// The leaf hash and the disclosed sections of a stored item; `None` if only its hash is held.
+pub fn facts(item: Item) -> Result<(Hash, Option<SectionSet>), InvalidView> {
     match item {
-        Item::Withheld(hash) => Ok((hash, SectionSet::EMPTY)),
-        Item::Disclosed(bytes) => View::parse(bytes).map(|view| (view.leaf_hash(), view.sections())),
+        Item::Withheld(hash) => Ok((hash, None)),
+        Item::Disclosed(bytes) => View::parse(bytes).map(|view| (view.leaf_hash(), Some(view.sections()))),
     }
 }

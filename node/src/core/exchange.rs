@@ -90,6 +90,8 @@ struct HeldReplica {
     machine: Mutex<Replica>,
     // Set when something that was accepted could not be stored.
     stale: Arc<AtomicBool>,
+    // Chunks of wider views on their way to the disk.
+    widening: Arc<AtomicU64>,
 }
 
 /// The shared part of a node's links.
@@ -101,8 +103,6 @@ pub struct Exchange {
     law: Law,
     replicas: Mutex<BTreeMap<Origin, Arc<HeldReplica>>>,
     heads: Arc<Heads>,
-    // Chunks of wider views stored since the start.
-    overlays: Arc<Mutex<BTreeMap<Origin, u64>>>,
     // The sizes that peers have signed for since the start, by the key under which the receipt is kept.
     receipts: Mutex<BTreeMap<String, u64>>,
     routes: Mutex<Routes>,
@@ -134,7 +134,6 @@ impl Exchange {
             mailbox,
             law,
             replicas: Mutex::default(),
-            overlays: Arc::default(),
             receipts: Mutex::default(),
             routes,
             links: Mutex::default(),
@@ -160,11 +159,6 @@ impl Exchange {
     /// The durable end of one log.
     pub fn head(&self, origin: &Origin) -> Option<Head> {
         self.heads.of(origin)
-    }
-
-    /// How many chunks of wider views of entries already held were stored since the start.
-    pub fn overlays(&self, origin: &Origin) -> u64 {
-        lock(&self.overlays).get(origin).copied().unwrap_or(0)
     }
 
     /// A log grew durably by this node's own doing.

@@ -453,7 +453,7 @@ impl TestNode {
 struct Nothing;
 
 impl Held for Nothing {
-    fn held(&self, _: &Origin, _: u64, _: u64) -> Result<Vec<(Hash, SectionSet)>, HeldError> {
+    fn held(&self, _: &Origin, _: u64, _: u64) -> Result<Vec<(Hash, Option<SectionSet>)>, HeldError> {
         Ok(Vec::new())
     }
 

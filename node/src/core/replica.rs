@@ -20,12 +20,13 @@ use icomm_proto::log::{
 use icomm_proto::{ForeignField, InvalidView, Origin, SectionSet, View, v1};
 use thiserror::Error;
 
-use crate::store::{Boundary, Store, StoreError, StoredChunk};
+use crate::store::{Boundary, Store, StoreError, StoredChunk, Widths};
 
 /// What is held already, as far as a chunk overlaps it.
 pub trait Held {
-    /// Leaf hash and disclosed sections of the entries `from..to`, all of which are held.
-    fn held(&self, origin: &Origin, from: u64, to: u64) -> Result<Vec<(Hash, SectionSet)>, HeldError>;
+    /// Leaf hash and disclosed sections of the entries `from..to`, all of which are held, if only by their hash; with what
+    /// was accepted before.
+    fn held(&self, origin: &Origin, from: u64, to: u64) -> Result<Vec<(Hash, Option<SectionSet>)>, HeldError>;
 
     /// The log as it is held up to `size`; `None` if less is.
     fn history(&self, origin: &Origin, size: u64) -> Result<Option<History>, HeldError>;
@@ -294,9 +295,9 @@ impl Replica {
 
         let mut chunks = Vec::with_capacity(2);
         if let Some(known) = known
-            && self.widens(from, &known, held)?
+            && let Some(widens) = self.widens(from, &known, held)?
         {
-            chunks.push(StoredChunk::overlay(self.origin.clone(), from, known));
+            chunks.push(StoredChunk::overlay(self.origin.clone(), from, known, widens));
         }
         if let Some(new) = new {
             let (new, frontier, signed) = verify_chunk(&self.frontier, signed, new)?.into_parts();
@@ -317,15 +318,24 @@ impl Replica {
         })
     }
 
-    /// Whether entries that are held come with sections that are not; refuses what is not the same entries.
-    fn widens(&self, from: u64, body: &ChunkBody, held: &dyn Held) -> Result<bool, ChunkFault> {
+    /// What changes if entries that are held come with sections that are not; `None` if they don't. Refuses what is not the
+    /// same entries.
+    fn widens(&self, from: u64, body: &ChunkBody, held: &dyn Held) -> Result<Option<Widths>, ChunkFault> {
         let ours = held.held(&self.origin, from, from + u64::from(body.count()))?;
         let hashes: Vec<Hash> = ours.iter().map(|(hash, _)| *hash).collect();
         verify_overlay(from, &hashes, body)?;
-        Ok(body
-            .items()
-            .zip(&ours)
-            .any(|(item, (_, held))| !sections(item).is_subset(*held)))
+        let (mut wider, mut widens) = (false, Widths::default());
+        for (item, (_, held)) in body.items().zip(&ours) {
+            let shown = sections(item);
+            let before = held.unwrap_or(SectionSet::EMPTY);
+            wider |= !shown.unwrap_or(SectionSet::EMPTY).is_subset(before);
+            let joined = match (*held, shown) {
+                (Some(held), Some(shown)) => Some(held.union(shown)),
+                (held, shown) => held.or(shown),
+            };
+            widens += Widths::of_sections(*held).becoming(Widths::of_sections(joined));
+        }
+        Ok(wider.then_some(widens))
     }
 
     /// A checkpoint of a size that is held must sign the root there.
@@ -343,11 +353,11 @@ impl Replica {
     }
 }
 
-/// The sections that an item discloses; none of one that is not a view, which verification refuses anyway.
-fn sections(item: Item) -> SectionSet {
+/// The sections that an item discloses, if it is more than a hash; what is not a view is refused by verification.
+fn sections(item: Item) -> Option<SectionSet> {
     match item {
-        Item::Withheld(_) => SectionSet::EMPTY,
-        Item::Disclosed(bytes) => View::parse(bytes).map_or(SectionSet::EMPTY, |view| view.sections()),
+        Item::Withheld(_) => None,
+        Item::Disclosed(bytes) => View::parse(bytes).ok().map(|view| view.sections()),
     }
 }
 

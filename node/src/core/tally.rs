@@ -1,4 +1,5 @@
-//! What is held of a log, counted while verifying it: every view by itself, all leaf hashes against the signed root.
+//! What is held of a log, read and counted while verifying it anew: every view by itself, all leaf hashes against the signed
+//! root.
 
 use icomm_pki::MemberPublicKey;
 use icomm_proto::log::{Frontier, Item, VerifiedCheckpoint};
@@ -19,23 +20,9 @@ pub struct Tally {
     pub withheld: u64,
     /// Whether every view counted hashes to what its entry commits to, and every checkpoint met signs the root there.
     pub verified: bool,
-    /// How many chunks of wider views had arrived when counting began; when more have, counting begins anew.
-    pub overlays: u64,
 }
 
 impl Tally {
-    /// Nothing counted yet; so many chunks of wider views had arrived.
-    pub fn new(overlays: u64) -> Self {
-        Self {
-            frontier: Frontier::new(),
-            disclosed: 0,
-            denominalised: 0,
-            withheld: 0,
-            verified: true,
-            overlays,
-        }
-    }
-
     /// Entries counted.
     pub fn entries(&self) -> u64 {
         self.frontier.size()
@@ -88,7 +75,14 @@ impl Tally {
 }
 
 impl Default for Tally {
+    /// Nothing counted yet.
     fn default() -> Self {
-        Self::new(0)
+        Self {
+            frontier: Frontier::new(),
+            disclosed: 0,
+            denominalised: 0,
+            withheld: 0,
+            verified: true,
+        }
     }
 }

@@ -8,7 +8,7 @@ use icomm_proto::{RecordId, View};
 
 use super::*;
 use crate::core::fixture::{Network, domain, key, record};
-use crate::store::{Batch, Boundary, Done, Health, IntakeKey, MemoryStore, NoteLog, ReadLimit, Stretch};
+use crate::store::{Batch, Boundary, Done, Health, IntakeKey, MemoryStore, NoteLog, ReadLimit, Stretch, Widths};
 
 /// A store that can be told to wait or to fail.
 #[derive(Default)]
@@ -96,6 +96,9 @@ impl Store for Unsteady {
     }
     fn origins(&self) -> Vec<Origin> {
         self.kept.origins()
+    }
+    fn widths(&self, origin: &Origin) -> Result<Widths, StoreError> {
+        self.kept.widths(origin)
     }
     fn read(&self, origin: &Origin, from: u64, limit: ReadLimit) -> Result<Option<Stretch>, StoreError> {
         self.kept.read(origin, from, limit)

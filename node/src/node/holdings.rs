@@ -1,7 +1,5 @@
 //! What a node holds: records, logs, and whether they verify.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use icomm_pki::MemberId;
 use icomm_proto::log::{Hash, Item};
 use icomm_proto::{InvalidView, Origin, RecordId, View};
@@ -10,7 +8,7 @@ use thiserror::Error;
 use super::Node;
 use crate::core::delivery::READ_LIMIT;
 use crate::core::tally::Tally;
-use crate::store::{Place, StoreError};
+use crate::store::{Place, StoreError, Widths};
 
 /// An entry as this node may see it.
 #[derive(Debug, Clone)]
@@ -59,7 +57,8 @@ pub struct LogStatus {
     pub denominalised: u64,
     /// Known by hash alone.
     pub withheld: u64,
-    /// Whether all of it verifies against the originator's signature.
+    /// Whether all of it verified against the originator's signature: when it was stored, and nothing of the store is known
+    /// to be damaged; or just now, if it was read anew.
     pub verified: bool,
     /// The signed root.
     pub root: Hash,
@@ -98,56 +97,71 @@ impl Node {
         Ok(entries)
     }
 
-    /// All logs held, counted and verified as far as they have grown.
+    /// All logs held. Nothing is read for it, however long they are.
     ///
     /// # Errors
-    /// The store can't read one of them.
+    /// The store fails.
     pub fn logs(&self) -> Result<Vec<LogStatus>, HoldingsError> {
         let origins: Vec<Origin> = self.0.exchange.heads().into_keys().collect();
-        origins.iter().map(|origin| self.log_status(origin)).collect()
+        let whole = self.0.store.health().damaged.is_empty();
+        origins.iter().map(|origin| self.held_of(origin, whole)).collect()
+    }
+
+    /// What is held of one log. Everything of it was verified before it was stored; nothing is read again.
+    ///
+    /// # Errors
+    /// Nothing of it is held.
+    pub fn log_status(&self, origin: &Origin) -> Result<LogStatus, HoldingsError> {
+        self.held_of(origin, self.0.store.health().damaged.is_empty())
     }
 
     /// Reads and verifies a whole log anew.
     ///
     /// # Errors
-    /// The store can't read it.
-    pub fn verify_log(&self, origin: &Origin) -> Result<LogStatus, HoldingsError> {
-        *self.tally(origin).lock().unwrap_or_else(PoisonError::into_inner) = Tally::default();
-        self.log_status(origin)
-    }
-
-    /// What is held of one log.
-    ///
-    /// # Errors
     /// The store can't read it, or nothing of it is held.
-    pub fn log_status(&self, origin: &Origin) -> Result<LogStatus, HoldingsError> {
+    pub fn verify_log(&self, origin: &Origin) -> Result<LogStatus, HoldingsError> {
         let inner = &self.0;
         let law = inner.exchange.law();
-        let head = inner
-            .exchange
-            .head(origin)
-            .ok_or_else(|| HoldingsError::UnknownLog(origin.clone()))?;
-        let tally = self.tally(origin);
-        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
-        let overlays = inner.exchange.overlays(origin);
-        if tally.overlays != overlays {
-            // Wider views arrived of entries counted before.
-            *tally = Tally::new(overlays);
-        }
+        let held = self.held_of(origin, true)?;
+        let mut tally = Tally::default();
         let key = law.member_key(&origin.member);
         if let Some(key) = &key {
             tally.advance(&*inner.store, origin, &origin.line(&law.trust_domain()), key)?;
         }
-        let own = origin == self.own_origin();
         Ok(LogStatus {
-            origin: origin.clone(),
-            own,
             entries: tally.entries(),
             disclosed: tally.disclosed,
             denominalised: tally.denominalised,
             withheld: tally.withheld,
-            verified: key.is_some() && tally.verified && tally.entries() >= head.size,
+            verified: key.is_some() && tally.verified && tally.entries() >= held.entries,
             root: tally.root(),
+            ..held
+        })
+    }
+
+    fn held_of(&self, origin: &Origin, verified: bool) -> Result<LogStatus, HoldingsError> {
+        let inner = &self.0;
+        let head = inner
+            .exchange
+            .head(origin)
+            .ok_or_else(|| HoldingsError::UnknownLog(origin.clone()))?;
+        let Widths {
+            disclosed,
+            denominalised,
+            withheld,
+        } = inner.store.widths(origin)?;
+        let count = |count: i64| u64::try_from(count).unwrap_or(0);
+        let (disclosed, denominalised, withheld) = (count(disclosed), count(denominalised), count(withheld));
+        let own = origin == self.own_origin();
+        Ok(LogStatus {
+            origin: origin.clone(),
+            own,
+            entries: disclosed + denominalised + withheld,
+            disclosed,
+            denominalised,
+            withheld,
+            verified: verified && inner.exchange.law().member_key(&origin.member).is_some(),
+            root: head.root,
             checkpoint: head.checkpoint,
             agreements: if own { Vec::new() } else { self.bases_of(origin) },
         })
@@ -167,11 +181,6 @@ impl Node {
             place.index,
             item.ok_or_else(|| HoldingsError::Missing(place.clone()))?,
         )
-    }
-
-    fn tally(&self, origin: &Origin) -> Arc<Mutex<Tally>> {
-        let mut tallies = self.0.tallies.lock().unwrap_or_else(PoisonError::into_inner);
-        tallies.entry(origin.clone()).or_default().clone()
     }
 
     /// The agreements by which a log comes here: with its member, else with the offices of its member's regions.

@@ -8,6 +8,8 @@ use icomm_proto::{
     log::{ChunkBody, Frontier, ItemRef},
 };
 
+use super::Widths;
+
 /// The most items in a batch.
 pub const BATCH_ITEMS_MAX: usize = 1024;
 /// The most bytes in a batch, all items together.
@@ -72,7 +74,10 @@ pub enum Placement {
         checkpoint: Bytes,
     },
     /// It has wider views of entries that are held already.
-    Overlays,
+    Overlays {
+        /// What that changes: so many more entries of one width, so many fewer of another.
+        widens: Widths,
+    },
 }
 
 impl Batch {
@@ -183,13 +188,13 @@ impl StoredChunk {
         }
     }
 
-    /// Wider views of entries that are held.
-    pub fn overlay(origin: Origin, from: u64, body: ChunkBody) -> Self {
+    /// Wider views of entries that are held; `widens` is what that changes.
+    pub fn overlay(origin: Origin, from: u64, body: ChunkBody, widens: Widths) -> Self {
         Self {
             origin,
             from,
             body,
-            placement: Placement::Overlays,
+            placement: Placement::Overlays { widens },
             intake_keys: Vec::new(),
         }
     }

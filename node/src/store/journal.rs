@@ -4,15 +4,17 @@
 //! FOLDER/lock              held while open: a second process is refused
 //!        journal/N.seg     segments: all that was ever appended, in order (layout: `frame`, `part`)
 //!        head              up to where it was acknowledged (`watermark`)
-//!        runs/N.run        sorted record ids and intake keys of each segment but the last (`run`); derived
-//!        index/            sled: the catalog as a clean close left it (`index`); derived
+//!        runs/N.run        what is in each segment but the last: chunks, notes, sorted keys (`run`); derived
+//!        index/            sled: the state as a clean close left it (`index`); derived
 //!
-//!   append ─► queue ─► writer: gather, one write, one sync, watermark ─► catalog, tables ─► done
-//!   read ───► catalog: position ─► reader: one read, every crc checked ─► items, slices of one buffer
+//!   append ─► queue ─► writer: gather, one write, one sync, watermark ─► catalog, table ─► done
+//!                                                      a full segment ─► sealer: its run, the index
+//!   read ───► catalog: segment ─► table or run: position ─► reader: one read, every crc checked ─► slices of one buffer
 //! ```
 //!
 //! Whatever is derived may be lost at any time; opening makes it anew. What opening does after a crash stands in
-//! `recovery`.
+//! `recovery`. In memory is what the last segment holds, and of the others a few bytes a log: how much was ever appended
+//! costs disk only.
 
 use std::{
     collections::hash_map::RandomState,
@@ -34,33 +36,35 @@ use icomm_proto::{
 };
 
 use super::{
-    Batch, Boundary, Damage, Done, Health, IntakeKey, NoteLog, Place, ReadLimit, Store, StoreError, Stretch,
+    Batch, Boundary, Damage, Done, Health, IntakeKey, NoteLog, Place, ReadLimit, Store, StoreError, Stretch, Widths,
     disk::{Disk, RealDisk},
     merge::{item_leaf, merge, stored_len},
 };
 
 mod active;
 mod catalog;
+mod files;
 mod frame;
-mod ids;
 mod index;
-mod indexer;
 mod part;
 mod reader;
 mod recovery;
 mod run;
 mod scan;
+mod sealer;
+mod segments;
+mod summary;
 mod table;
 mod watermark;
 mod writer;
 
-use catalog::{Catalog, ChunkAt};
-use ids::Ids;
+use catalog::{Catalog, Span};
 use index::{Index, Unusable};
-use indexer::Indexer;
-use part::Meta;
+use part::{Meta, Position};
 use reader::{DecodedChunk, Reader};
-use table::KeyKind;
+use sealer::{Sealer, Sealing};
+use segments::{Segments, Unreadable};
+use table::{ChunkAt, KeyKind};
 use writer::{Job, Pace, Writer};
 
 /// Batches that may wait for the writing thread.
@@ -106,7 +110,7 @@ struct Shared {
     disk: Arc<dyn Disk>,
     folder: PathBuf,
     catalog: RwLock<Catalog>,
-    ids: Ids,
+    segments: Segments,
     reader: Reader,
     health: Mutex<Health>,
 }
@@ -160,19 +164,20 @@ impl Journal {
             if !with_index {
                 return None;
             }
-            let (opened, catalog) = Index::open(folder, sequence);
+            let (opened, state) = Index::open(folder, sequence);
             index = Some(opened);
-            catalog.map_err(|reason| unusable = Some(reason)).ok()
+            state.map_err(|reason| unusable = Some(reason)).ok()
         })?;
         let mut mended = recovered.mended;
-        if let (Some(index), false) = (&mut index, recovered.indexed) {
-            if !index.rebuild(&recovered.catalog) {
+        if let (Some(index), Some(state)) = (&mut index, &recovered.unindexed) {
+            if !index.rebuild(state) {
                 mended.push("the index can't be written; the next opening will take longer".to_owned());
             } else if unusable == Some(Unusable::Broken) || unusable == Some(Unusable::Differs) {
                 mended.push("the index did not fit the journal and was made anew".to_owned());
             }
         }
-        let ids = Ids::new(recovered.table, recovered.sealed, &recovered.damaged);
+        let active = &recovered.active;
+        let segments = Segments::new(active.number, recovered.table, recovered.sealed, &recovered.damaged);
         let health = Health {
             damaged: recovered.damaged,
             mended,
@@ -183,17 +188,28 @@ impl Journal {
             disk,
             folder: folder.to_owned(),
             catalog: RwLock::new(recovered.catalog),
-            ids,
+            segments,
             reader: recovered.reader,
             health: Mutex::new(health),
         });
+        let sealing = Sealing {
+            shared: shared.clone(),
+            folder: folder.to_owned(),
+            index,
+            sequence: recovered.sequence,
+        };
+        let sealer = match with_index {
+            true => Sealer::start(sealing).map_err(StoreError::io("start the journal's sealer"))?,
+            // On a simulated disk everything happens in an order that can be repeated.
+            false => Sealer::AtOnce(sealing),
+        };
         let writer = Writer {
             shared: shared.clone(),
             folder: folder.to_owned(),
             options,
             active: recovered.active,
             watermark: recovered.watermark,
-            index: index.and_then(Indexer::start),
+            sealer,
             failed: None,
         };
         let (queue, jobs) = sync_channel(QUEUE_BATCHES_MAX);
@@ -259,15 +275,15 @@ impl Journal {
         Ok((items, decoded))
     }
 
-    /// Every place of a key; a damaged run is made anew from its segment.
-    fn places(&self, kind: KeyKind, key: &[u8; 16]) -> Result<Vec<Place>, StoreError> {
-        let damaged = match self.shared.ids.find(kind, key) {
-            Ok(found) => return Ok(found),
-            Err(segment) => segment,
+    /// Asks the segments; a run that can't be read is made anew.
+    fn ask<T>(&self, question: impl Fn(&Segments) -> Result<T, Unreadable>) -> Result<T, StoreError> {
+        let Unreadable(segment) = match question(&self.shared.segments) {
+            Ok(answer) => return Ok(answer),
+            Err(unreadable) => unreadable,
         };
-        self.shared.remake_run(damaged)?;
+        self.shared.remake_run(segment)?;
         // Once more: another damaged run is the next caller's to mend.
-        self.shared.ids.find(kind, key).map_err(|segment| {
+        question(&self.shared.segments).map_err(|Unreadable(segment)| {
             Damage {
                 segment,
                 offset: 0,
@@ -275,6 +291,32 @@ impl Journal {
             }
             .into()
         })
+    }
+
+    /// The chunks that hold entries of a range, in order; `spans` are those of the log that touch it.
+    fn chunks_in(&self, origin: &Origin, spans: &[Span], range: &Range<u64>) -> Result<Vec<ChunkAt>, StoreError> {
+        let mut chunks = Vec::new();
+        for span in spans {
+            chunks.extend(self.ask(|segments| segments.chunks(span.segment, origin, range))?);
+        }
+        Ok(chunks)
+    }
+
+    /// The overlays that touch a range; `spans` are those of the log's overlays that do.
+    fn overlays_in(&self, origin: &Origin, spans: &[Span], range: &Range<u64>) -> Result<Vec<ChunkAt>, StoreError> {
+        let mut overlays = Vec::new();
+        for span in spans {
+            overlays.extend(self.ask(|segments| segments.overlays(span.segment, origin, range))?);
+        }
+        Ok(overlays)
+    }
+
+    /// The spans of a log's chunks and overlays that touch a range; None if there is no such log.
+    fn spans(&self, origin: &Origin, range: &Range<u64>) -> Option<(Vec<Span>, Vec<Span>)> {
+        let catalog = self.shared.catalog();
+        let log = catalog.logs.get(origin)?;
+        let overlays = log.overlays_in(range.clone()).copied().collect();
+        Some((log.chunks_in(range.clone()).to_vec(), overlays))
     }
 }
 
@@ -303,10 +345,11 @@ impl Shared {
     }
 
     fn remake_run(&self, segment: u32) -> Result<(), StoreError> {
-        let chain = recovery::segment_head(self.disk.as_ref(), &self.folder, segment + 1)?.chain;
+        let next = recovery::segment_head(self.disk.as_ref(), &self.folder, segment + 1)?;
         let mut damaged = Vec::new();
-        let keys = recovery::make_run(self.disk.as_ref(), &self.folder, segment, chain, &mut damaged)?;
-        self.ids.replace(segment, keys, &damaged);
+        let (disk, files) = (self.disk.as_ref(), self.reader.files());
+        let (sealed, _) = recovery::make_run(disk, files, &self.folder, segment, &next, &mut damaged)?;
+        self.segments.replace(segment, sealed, &damaged);
         let mut health = self.health();
         health
             .mended
@@ -329,46 +372,58 @@ impl Store for Journal {
         self.shared.catalog().logs.keys().cloned().collect()
     }
 
+    fn widths(&self, origin: &Origin) -> Result<Widths, StoreError> {
+        Ok(self
+            .shared
+            .catalog()
+            .logs
+            .get(origin)
+            .map_or_else(Widths::default, |log| log.widths))
+    }
+
     fn boundary(&self, origin: &Origin, size: u64) -> Result<Option<Boundary>, StoreError> {
-        let last = {
-            let catalog = self.shared.catalog();
-            let Some(log) = catalog.logs.get(origin) else {
+        let mut size = size;
+        loop {
+            let last = size.saturating_sub(1);
+            let spans = {
+                let catalog = self.shared.catalog();
+                let Some(log) = catalog.logs.get(origin) else {
+                    return Ok(None);
+                };
+                if log.size() <= size {
+                    return Ok(log.head.clone());
+                }
+                log.chunks_in(last..size).to_vec()
+            };
+            let Some(chunk) = self.chunks_in(origin, &spans, &(last..size))?.pop() else {
                 return Ok(None);
             };
-            if log.size() <= size {
-                return Ok(log.head.clone());
+            if chunk.end() > size {
+                // It ends beyond: the one before it ends where it begins.
+                size = chunk.from;
+                continue;
             }
-            let ends_within = log.chunks.partition_point(|chunk| chunk.end() <= size);
-            ends_within
-                .checked_sub(1)
-                .and_then(|last| log.chunks.get(last))
-                .copied()
-        };
-        let Some(chunk) = last else { return Ok(None) };
-        match self.shared.noting(self.shared.reader.meta(&chunk.at))? {
-            Meta::Chunk(meta) => Ok(meta.end),
-            Meta::State { .. } | Meta::Note(_) => Ok(None),
+            return match self.shared.noting(self.shared.reader.meta(&chunk.at))? {
+                Meta::Chunk(meta) => Ok(meta.end),
+                Meta::State { .. } | Meta::Note(_) => Ok(None),
+            };
         }
     }
 
     fn read(&self, origin: &Origin, from: u64, limit: ReadLimit) -> Result<Option<Stretch>, StoreError> {
-        let (chunks, overlays) = {
-            let catalog = self.shared.catalog();
-            let Some(log) = catalog.logs.get(origin) else {
-                return Ok(None);
-            };
-            let until = from.saturating_add(u64::from(limit.entries_max));
-            let chunks: Vec<ChunkAt> = log
-                .chunks_from(from)
-                .iter()
-                .enumerate()
-                .take_while(|(number, chunk)| *number == 0 || chunk.end() <= until)
-                .map(|(_, chunk)| *chunk)
-                .collect();
-            let Some(last) = chunks.last() else { return Ok(None) };
-            let overlays: Vec<ChunkAt> = log.overlays_of(from..last.end()).copied().collect();
-            (chunks, overlays)
+        let until = from.saturating_add(u64::from(limit.entries_max));
+        // The first counts even if it ends beyond.
+        let wanted = from..until.max(from.saturating_add(1));
+        let Some((spans, _)) = self.spans(origin, &wanted) else {
+            return Ok(None);
         };
+        let mut chunks = self.chunks_in(origin, &spans, &wanted)?;
+        let fitting = chunks.iter().skip(1).take_while(|chunk| chunk.end() <= until).count();
+        chunks.truncate(1 + fitting);
+        let Some(last) = chunks.last() else { return Ok(None) };
+        let read = from..last.end();
+        let (_, spans) = self.spans(origin, &read).unwrap_or_default();
+        let overlays = self.overlays_in(origin, &spans, &read)?;
         let mut stretch: Option<Stretch> = None;
         let mut bytes = 0;
         for chunk in &chunks {
@@ -389,62 +444,54 @@ impl Store for Journal {
     }
 
     fn entry(&self, origin: &Origin, index: u64) -> Result<Option<Item>, StoreError> {
-        let (chunk, overlays) = {
-            let catalog = self.shared.catalog();
-            let Some(log) = catalog.logs.get(origin) else {
-                return Ok(None);
-            };
-            let Some(chunk) = log.chunks_from(index).first().copied() else {
-                return Ok(None);
-            };
-            (chunk, log.overlays_of(index..index + 1).copied().collect::<Vec<_>>())
+        let range = index..index.saturating_add(1);
+        let Some((spans, overlaid)) = self.spans(origin, &range) else {
+            return Ok(None);
         };
-        let (items, _) = self.merged(origin, &chunk, index..index + 1, &overlays)?;
+        let Some(chunk) = self.chunks_in(origin, &spans, &range)?.pop() else {
+            return Ok(None);
+        };
+        let overlays = self.overlays_in(origin, &overlaid, &range)?;
+        let (items, _) = self.merged(origin, &chunk, range, &overlays)?;
         Ok(items.into_iter().next())
     }
 
     fn leaf_hashes(&self, origin: &Origin, range: Range<u64>, each: &mut dyn FnMut(Hash)) -> Result<(), StoreError> {
-        let chunks: Vec<ChunkAt> = {
-            let catalog = self.shared.catalog();
-            let size = catalog.size(origin);
-            if range.end > size || range.start > range.end {
-                return Err(StoreError::NotHeld {
-                    origin: origin.clone(),
-                    size,
-                    end: range.end,
-                });
+        let size = self.shared.catalog().size(origin);
+        if range.end > size || range.start > range.end {
+            return Err(StoreError::NotHeld {
+                origin: origin.clone(),
+                size,
+                end: range.end,
+            });
+        }
+        let (spans, _) = self.spans(origin, &range).unwrap_or_default();
+        // Segment by segment: of a long log there may be many chunks.
+        for span in &spans {
+            let within = range.start.max(span.from)..range.end.min(span.end);
+            for chunk in self.chunks_in(origin, std::slice::from_ref(span), &within)? {
+                let common = within.start.max(chunk.from)..within.end.min(chunk.end());
+                let (items, _) = self.merged(origin, &chunk, common, &[])?;
+                items
+                    .iter()
+                    .filter_map(|item| item_leaf(item.as_item_ref()))
+                    .for_each(&mut *each);
             }
-            let chunks = catalog
-                .logs
-                .get(origin)
-                .map_or(&[][..], |log| log.chunks_from(range.start));
-            chunks
-                .iter()
-                .take_while(|chunk| chunk.from < range.end)
-                .copied()
-                .collect()
-        };
-        for chunk in &chunks {
-            let common = range.start.max(chunk.from)..range.end.min(chunk.end());
-            let (items, _) = self.merged(origin, chunk, common, &[])?;
-            items
-                .iter()
-                .filter_map(|item| item_leaf(item.as_item_ref()))
-                .for_each(&mut *each);
         }
         Ok(())
     }
 
     fn find(&self, id: &RecordId) -> Result<Vec<Place>, StoreError> {
         // A chunk whose records are not known may hold more about this one than is found elsewhere.
-        match self.shared.ids.unread() {
+        match self.shared.segments.unread() {
             Some(damage) => Err(damage.into()),
-            None => self.places(KeyKind::Record, id.as_bytes()),
+            None => self.ask(|segments| segments.find(KeyKind::Record, id.as_bytes())),
         }
     }
 
     fn issued(&self, key: &IntakeKey) -> Result<Option<Place>, StoreError> {
-        Ok(self.places(KeyKind::Intake, key.as_bytes())?.into_iter().next())
+        let places = self.ask(|segments| segments.find(KeyKind::Intake, key.as_bytes()))?;
+        Ok(places.into_iter().next())
     }
 
     fn state(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
@@ -464,18 +511,26 @@ impl Store for Journal {
             .catalog()
             .notes
             .get(log)
-            .map_or(0, |notes| notes.len() as u64))
+            .map_or(0, |spans| catalog::len(spans)))
     }
 
     fn notes(&self, log: &NoteLog, from: u64, max: usize) -> Result<Vec<(u64, Bytes)>, StoreError> {
-        let skipped = usize::try_from(from).unwrap_or(usize::MAX);
-        let positions: Vec<_> = {
+        let range = from..from.saturating_add(max as u64);
+        let spans = {
             let catalog = self.shared.catalog();
-            let notes = catalog.notes.get(log).map_or(&[][..], Vec::as_slice);
-            notes.iter().copied().zip(0..).skip(skipped).take(max).collect()
+            let spans = catalog.notes.get(log).map_or(&[][..], Vec::as_slice);
+            catalog::within(spans, range.clone()).to_vec()
         };
-        let read = |(at, number)| Ok((number, self.shared.noting(self.shared.reader.part(&at))?.1));
-        positions.into_iter().map(read).collect()
+        let mut notes = Vec::new();
+        for span in spans {
+            let within = range.start.max(span.from)..range.end.min(span.end);
+            let of_segment = within.start - span.from..within.end - span.from;
+            let positions: Vec<Position> = self.ask(|segments| segments.notes(span.segment, log, &of_segment))?;
+            for (number, at) in within.zip(positions) {
+                notes.push((number, self.shared.noting(self.shared.reader.part(&at))?.1));
+            }
+        }
+        Ok(notes)
     }
 
     fn health(&self) -> Health {

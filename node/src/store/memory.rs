@@ -9,13 +9,13 @@ use std::{
 
 use bytes::Bytes;
 use icomm_proto::{
-    Origin, RecordId,
+    Origin, RecordId, View,
     log::{Hash, Item},
 };
 
 use super::{
     Batch, BatchItem, Boundary, Done, Health, IntakeKey, NoteLog, Place, Placement, ReadLimit, Store, StoreError,
-    StoredChunk, Stretch,
+    StoredChunk, Stretch, Widths,
     batch::record_id,
     merge::{item_leaf, merge, stored_len},
 };
@@ -65,7 +65,7 @@ impl Kept {
             let size = sizes.entry(&chunk.origin).or_insert_with(held);
             let fits = match chunk.placement {
                 Placement::Extends { .. } => chunk.from == *size,
-                Placement::Overlays => chunk.end() <= *size,
+                Placement::Overlays { .. } => chunk.end() <= *size,
             };
             if !fits {
                 let (origin, from, end) = (chunk.origin.clone(), chunk.from, chunk.end());
@@ -158,6 +158,20 @@ impl Store for MemoryStore {
         Ok(boundaries
             .and_then(|boundaries| boundaries.range(..=size).next_back())
             .map(|(_, boundary)| boundary.clone()))
+    }
+
+    /// Counted anew each time, so that whoever keeps count is tested against it.
+    fn widths(&self, origin: &Origin) -> Result<Widths, StoreError> {
+        let kept = self.kept();
+        let mut widths = Widths::default();
+        for item in kept.logs.get(origin).into_iter().flat_map(|log| &log.items) {
+            let view = match item {
+                Item::Withheld(_) => None,
+                Item::Disclosed(bytes) => View::parse(bytes.clone()).ok(),
+            };
+            widths += Widths::of_sections(view.map(|view| view.sections()));
+        }
+        Ok(widths)
     }
 
     fn read(&self, origin: &Origin, from: u64, limit: ReadLimit) -> Result<Option<Stretch>, StoreError> {

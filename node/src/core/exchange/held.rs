@@ -9,15 +9,19 @@ use crate::core::replica::{Held, HeldError, History};
 use crate::store::{Batch, Store, StoreError};
 
 /// What the store holds, as a replica compares it.
-pub(super) struct StoreHeld<'a>(pub(super) &'a dyn Store);
+pub(super) struct StoreHeld<'a> {
+    pub(super) store: &'a dyn Store,
+    /// Whether wider views of the log may be on their way to the disk.
+    pub(super) widening: bool,
+}
 
 impl Held for StoreHeld<'_> {
-    fn held(&self, origin: &Origin, from: u64, to: u64) -> Result<Vec<(Hash, SectionSet)>, HeldError> {
+    fn held(&self, origin: &Origin, from: u64, to: u64) -> Result<Vec<(Hash, Option<SectionSet>)>, HeldError> {
         self.wait_for(origin, to)?;
         let mut held = Vec::new();
         let mut next = from;
         while next < to {
-            let Some(stretch) = self.0.read(origin, next, delivery::READ_LIMIT)? else {
+            let Some(stretch) = self.store.read(origin, next, delivery::READ_LIMIT)? else {
                 break;
             };
             next = stretch.end.size();
@@ -31,15 +35,15 @@ impl Held for StoreHeld<'_> {
 
     fn history(&self, origin: &Origin, size: u64) -> Result<Option<History>, HeldError> {
         self.wait_for(origin, size)?;
-        Ok(History::of(self.0, origin, size)?)
+        Ok(History::of(self.store, origin, size)?)
     }
 }
 
 impl StoreHeld<'_> {
-    /// Entries that were verified may still be on their way to the disk.
+    /// What was verified may still be on its way to the disk.
     fn wait_for(&self, origin: &Origin, size: u64) -> Result<(), StoreError> {
-        if self.0.head(origin)?.is_none_or(|head| head.size() < size) {
-            self.0.append(Batch::new().set("barrier", Bytes::new()))?;
+        if self.widening || self.store.head(origin)?.is_none_or(|head| head.size() < size) {
+            self.store.append(Batch::new().set("barrier", Bytes::new()))?;
         }
         Ok(())
     }

@@ -38,7 +38,11 @@ impl Exchange {
         if replica.stale.swap(false, Ordering::AcqRel) {
             machine.resume(self.store.head(origin)?);
         }
-        let accepted = machine.accept(chunk, admission, &StoreHeld(&*self.store))?;
+        let held = StoreHeld {
+            store: &*self.store,
+            widening: replica.widening.load(Ordering::Acquire) > 0,
+        };
+        let accepted = machine.accept(chunk, admission, &held)?;
         if accepted.chunks.is_empty()
             && self.stored_cursor(origin, &peer.member) >= chunk_end
             && let Some(Head { size, root, .. }) = self.head(origin)
@@ -54,45 +58,46 @@ impl Exchange {
                 root: frontier.root(),
                 checkpoint: checkpoint.clone(),
             }),
-            Placement::Overlays => None,
+            Placement::Overlays { .. } => None,
         });
         let widens = accepted
             .chunks
             .iter()
-            .any(|chunk| chunk.placement == Placement::Overlays);
+            .any(|chunk| matches!(chunk.placement, Placement::Overlays { .. }));
         let mut batch = Batch::new().set(cursor_key(origin, &peer.member), chunk_end.to_be_bytes().to_vec());
         for chunk in accepted.chunks {
             batch = batch.chunk(chunk);
         }
         let (mailbox, heads, stale) = (self.mailbox.clone(), self.heads.clone(), replica.stale.clone());
-        let overlays = self.overlays.clone();
+        let widening = replica.widening.clone();
+        widening.fetch_add(u64::from(widens), Ordering::AcqRel);
         let (origin, member) = (origin.clone(), peer.member.clone());
         let (size, root) = (accepted.size, accepted.root);
         // Submitted under the lock, so that batches of one log reach the store in the log's order.
         self.store.submit(
             batch,
-            Box::new(move |result| match result {
-                Ok(()) => {
-                    metrics::counter!("icomm_received_entries_total", "peer" => member.to_string())
-                        .increment(count.into());
-                    if widens {
-                        *lock(&overlays).entry(origin.clone()).or_default() += 1;
+            Box::new(move |result| {
+                widening.fetch_sub(u64::from(widens), Ordering::AcqRel);
+                match result {
+                    Ok(()) => {
+                        metrics::counter!("icomm_received_entries_total", "peer" => member.to_string())
+                            .increment(count.into());
+                        if let Some(head) = head {
+                            heads.raise(&origin, head);
+                        }
+                        mailbox.post(link, Event::Stored { origin, size, root });
                     }
-                    if let Some(head) = head {
-                        heads.raise(&origin, head);
+                    Err(error) => {
+                        stale.store(true, Ordering::Release);
+                        tracing::error!(%origin, peer = %member, %error, "a verified chunk could not be stored");
+                        mailbox.post(
+                            link,
+                            Event::Stop {
+                                code: "store",
+                                message: "can't store now; try again later".into(),
+                            },
+                        );
                     }
-                    mailbox.post(link, Event::Stored { origin, size, root });
-                }
-                Err(error) => {
-                    stale.store(true, Ordering::Release);
-                    tracing::error!(%origin, peer = %member, %error, "a verified chunk could not be stored");
-                    mailbox.post(
-                        link,
-                        Event::Stop {
-                            code: "store",
-                            message: "can't store now; try again later".into(),
-                        },
-                    );
                 }
             }),
         );
@@ -156,6 +161,7 @@ impl Exchange {
         let replica = Arc::new(HeldReplica {
             machine: Mutex::new(machine),
             stale: Arc::default(),
+            widening: Arc::default(),
         });
         replicas.insert(origin.clone(), replica.clone());
         Ok(replica)

@@ -109,16 +109,18 @@ fn a_hub_that_spoils_a_log_is_replaced_by_another_route() {
 #[test]
 fn a_replay_is_acknowledged_again_and_changes_nothing() {
     let network = Network::new();
-    let mut node = network.node("UG");
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let mut node = network.node_over("UG", store.clone());
     let ke = log("KE/main", 3);
     let (link, _) = node.link(network.peer("KE"), &[&ke]);
-    for (from, to) in [(0, 2), (0, 2), (1, 2), (2, 3), (0, 3)] {
+    for (from, to, writes) in [(0, 2, 1), (0, 2, 0), (1, 2, 0), (2, 3, 1), (0, 3, 0)] {
+        let before = store.health().batches;
         let did = node.chunk(link, ke.whole(from, to));
         assert_eq!(did.receipts(link), [("KE/main", to.max(size(&node, &ke)))]);
         assert!(did.refusals(link).is_empty());
+        assert_eq!(store.health().batches - before, writes);
     }
     assert_eq!(size(&node, &ke), 3);
-    assert_eq!(node.exchange.overlays(&ke.origin), 0);
 }
 
 #[test]
@@ -294,6 +296,9 @@ impl Store for Failing {
     }
     fn origins(&self) -> Vec<Origin> {
         self.kept.origins()
+    }
+    fn widths(&self, origin: &Origin) -> Result<crate::store::Widths, StoreError> {
+        self.kept.widths(origin)
     }
     fn boundary(&self, origin: &Origin, size: u64) -> Result<Option<Boundary>, StoreError> {
         self.kept.boundary(origin, size)

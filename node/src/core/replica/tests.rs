@@ -7,14 +7,14 @@ use proptest::prelude::*;
 use super::*;
 use crate::core::delivery::{READ_LIMIT, facts};
 use crate::core::fixture::{Originator, key, record, sealed};
-use crate::store::{Batch, MemoryStore, Placement, Store};
+use crate::store::{Batch, MemoryStore, Placement, Store, Widths};
 
 mod merging;
 
 const EXACT: SectionSet = SectionSet::EMPTY.with(SectionKind::Case).with(SectionKind::Exact);
 
 impl Held for MemoryStore {
-    fn held(&self, origin: &Origin, from: u64, to: u64) -> Result<Vec<(Hash, SectionSet)>, HeldError> {
+    fn held(&self, origin: &Origin, from: u64, to: u64) -> Result<Vec<(Hash, Option<SectionSet>)>, HeldError> {
         let mut held = Vec::new();
         for index in from..to {
             if let Some(item) = self.entry(origin, index)? {
@@ -54,8 +54,21 @@ impl Receiver {
         );
         let stored = accepted.chunks.len();
         if stored > 0 {
+            let mut widths = self.store.widths(&accepted.chunks[0].origin).unwrap();
+            for chunk in &accepted.chunks {
+                widths += match chunk.placement {
+                    Placement::Extends { .. } => Widths::of(&chunk.body),
+                    Placement::Overlays { widens } => widens,
+                };
+            }
+            let origin = accepted.chunks[0].origin.clone();
             let batch = accepted.chunks.into_iter().fold(Batch::new(), Batch::chunk);
             self.store.append(batch).unwrap();
+            assert_eq!(
+                self.store.widths(&origin).unwrap(),
+                widths,
+                "what overlays are said to change"
+            );
         }
         Ok(stored)
     }
@@ -72,7 +85,7 @@ impl Receiver {
                 }
                 let (leaf, sections) = facts(item).unwrap();
                 assert_eq!(leaf, truth.leaf_hash());
-                held.push(sections);
+                held.push(sections.unwrap_or(SectionSet::EMPTY));
             }
         }
         held

@@ -1,5 +1,6 @@
-//! The catalog: where everything in the journal is, in memory. It answers every question but the contents of chunks and
-//! notes, and is made anew from the journal, or from the index that a clean close left behind.
+//! The catalog: of every log and every list of notes, which segment has which part of it; and the state. It is all that is
+//! in memory of a journal whatever its length: a span for each log in each segment. Where in a segment a chunk or a note is,
+//! [`Segments`](super::segments::Segments) know.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -7,69 +8,78 @@ use std::{
 };
 
 use bytes::Bytes;
-use icomm_proto::{Origin, log::CHUNK_ENTRIES_MAX};
+use icomm_proto::Origin;
 
-use super::part::{ChunkMeta, Meta, Part, Position};
-use crate::store::{Boundary, NoteLog, StoreError};
+use super::{
+    part::{ChunkMeta, Meta, Part},
+    summary::Summary,
+};
+use crate::store::{Boundary, NoteLog, StoreError, Widths};
 
-/// Where everything is.
+/// Which segment has what.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Catalog {
     pub(crate) logs: BTreeMap<Origin, LogIndex>,
+    pub(crate) notes: BTreeMap<NoteLog, Vec<Span>>,
     pub(crate) state: BTreeMap<String, Bytes>,
-    pub(crate) notes: BTreeMap<NoteLog, Vec<Position>>,
 }
 
-/// Where the entries of one log are.
+/// Which segments have the entries of one log.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct LogIndex {
     // INVARIANT: contiguous from 0.
-    pub(crate) chunks: Vec<ChunkAt>,
-    /// By first index and number.
-    pub(crate) overlays: BTreeMap<(u64, u32), ChunkAt>,
+    pub(crate) chunks: Vec<Span>,
+    /// Wider views of these: from the first entry to the last that those of a segment touch.
+    pub(crate) overlays: Vec<Span>,
+    pub(crate) widths: Widths,
     pub(crate) head: Option<Boundary>,
 }
 
-/// Where a chunk is.
+/// Consecutive entries of a log, or notes of a list, that a segment has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ChunkAt {
+pub(crate) struct Span {
+    pub(crate) segment: u32,
     pub(crate) from: u64,
-    pub(crate) count: u32,
-    pub(crate) at: Position,
+    pub(crate) end: u64,
 }
 
-impl ChunkAt {
-    pub(crate) fn end(&self) -> u64 {
-        self.from + u64::from(self.count)
+impl Span {
+    /// Whether it touches a range.
+    fn touches(&self, range: &Range<u64>) -> bool {
+        self.from < range.end && self.end > range.start
     }
 }
+
+/// A segment's summary does not fit to those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unfit;
 
 impl LogIndex {
     pub(crate) fn size(&self) -> u64 {
-        self.chunks.last().map_or(0, ChunkAt::end)
+        len(&self.chunks)
     }
 
-    /// The chunks from the one that holds `index` on.
-    pub(crate) fn chunks_from(&self, index: u64) -> &[ChunkAt] {
-        let first = self.chunks.partition_point(|chunk| chunk.end() <= index);
-        self.chunks.get(first..).unwrap_or_default()
+    /// The spans that touch a range of entries.
+    pub(crate) fn chunks_in(&self, range: Range<u64>) -> &[Span] {
+        within(&self.chunks, range)
     }
 
-    /// The overlays that touch a range.
-    pub(crate) fn overlays_of(&self, range: Range<u64>) -> impl Iterator<Item = &ChunkAt> {
-        let first = range.start.saturating_sub(u64::from(CHUNK_ENTRIES_MAX));
-        let candidates = self.overlays.range((first, 0)..(range.end, 0)).map(|(_, chunk)| chunk);
-        candidates.filter(move |chunk| chunk.end() > range.start)
+    /// The segments that have overlays for a range of entries.
+    pub(crate) fn overlays_in(&self, range: Range<u64>) -> impl Iterator<Item = &Span> {
+        self.overlays.iter().filter(move |span| span.touches(&range))
     }
 }
 
-/// What the index is to keep of a part that was applied.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
-    Chunk(Origin, ChunkAt),
-    Overlay(Origin, u32, ChunkAt),
-    State(String, Option<Bytes>),
-    Note(NoteLog, u64, Position),
+/// The number after the last.
+pub(crate) fn len(spans: &[Span]) -> u64 {
+    spans.last().map_or(0, |span| span.end)
+}
+
+/// Those of contiguous spans that touch a range.
+pub(crate) fn within(spans: &[Span], range: Range<u64>) -> &[Span] {
+    let first = spans.partition_point(|span| span.end <= range.start);
+    let after = spans.partition_point(|span| span.from < range.end);
+    spans.get(first..after).unwrap_or_default()
 }
 
 impl Catalog {
@@ -103,88 +113,104 @@ impl Catalog {
     }
 
     /// Takes a part in that was admitted when it was written.
-    pub(crate) fn apply(&mut self, part: &Part) -> Change {
+    pub(crate) fn apply(&mut self, part: &Part) {
+        let segment = part.at.segment;
         match &part.meta {
-            Meta::Chunk(meta) => self.apply_chunk(meta, part.at),
+            Meta::Chunk(meta) => self.apply_chunk(meta, segment),
             Meta::State { key, present: true } => {
-                let value = part.body.clone().unwrap_or_default();
-                self.state.insert(key.clone(), value.clone());
-                Change::State(key.clone(), Some(value))
+                self.state.insert(key.clone(), part.body.clone().unwrap_or_default());
             }
             Meta::State { key, present: false } => {
                 self.state.remove(key);
-                Change::State(key.clone(), None)
             }
             Meta::Note(log) => {
-                let notes = self.notes.entry(log.clone()).or_default();
-                notes.push(part.at);
-                Change::Note(log.clone(), notes.len() as u64 - 1, part.at)
+                let spans = self.notes.entry(log.clone()).or_default();
+                let number = len(spans);
+                grow(spans, segment, number..number + 1);
             }
         }
     }
 
-    fn apply_chunk(&mut self, meta: &ChunkMeta, at: Position) -> Change {
-        let chunk = ChunkAt {
-            from: meta.from,
-            count: meta.count,
-            at,
-        };
+    fn apply_chunk(&mut self, meta: &ChunkMeta, segment: u32) {
+        // Looked up first: cloning a name for every chunk would be for nothing.
         if !self.logs.contains_key(&meta.origin) {
             self.logs.insert(meta.origin.clone(), LogIndex::default());
         }
-        let log = self.logs.entry(meta.origin.clone()).or_default();
+        let Some(log) = self.logs.get_mut(&meta.origin) else {
+            return;
+        };
+        log.widths += meta.widths;
+        let range = meta.from..meta.end_index();
         match &meta.end {
             Some(end) => {
-                log.chunks.push(chunk);
+                grow(&mut log.chunks, segment, range);
                 log.head = Some(end.clone());
-                Change::Chunk(meta.origin.clone(), chunk)
             }
-            None => {
-                let number = u32::try_from(log.overlays.len()).unwrap_or(u32::MAX);
-                log.overlays.insert((meta.from, number), chunk);
-                Change::Overlay(meta.origin.clone(), number, chunk)
-            }
+            None => grow(&mut log.overlays, segment, range),
         }
     }
 
-    /// Everything in it, as the changes that lead to it.
-    pub(crate) fn changes(&self) -> impl Iterator<Item = Change> {
-        let logs = self.logs.iter().flat_map(|(origin, log)| {
-            let chunks = log.chunks.iter().map(|chunk| Change::Chunk(origin.clone(), *chunk));
-            let overlays = log.overlays.iter();
-            chunks.chain(overlays.map(|((_, number), chunk)| Change::Overlay(origin.clone(), *number, *chunk)))
-        });
-        let state = self
-            .state
-            .iter()
-            .map(|(key, value)| Change::State(key.clone(), Some(value.clone())));
-        let notes = self.notes.iter().flat_map(|(log, notes)| {
-            notes
+    /// Takes a sealed segment in, after those before it.
+    pub(crate) fn take_in(&mut self, summary: &Summary) -> Result<(), Unfit> {
+        let segment = summary.segment;
+        for part in &summary.logs {
+            let log = self.logs.entry(part.origin.clone()).or_default();
+            if part.chunks.start < part.chunks.end {
+                if part.chunks.start != log.size() {
+                    return Err(Unfit);
+                }
+                grow(&mut log.chunks, segment, part.chunks.clone());
+            }
+            if part.overlays.start < part.overlays.end {
+                grow(&mut log.overlays, segment, part.overlays.clone());
+            }
+            log.widths += part.widths;
+        }
+        for (list, notes) in &summary.lists {
+            let spans = self.notes.entry(list.clone()).or_default();
+            let first = len(spans);
+            grow(spans, segment, first..first + notes);
+        }
+        Ok(())
+    }
+}
+
+/// Widens the last span, or begins one if that is of another segment.
+fn grow(spans: &mut Vec<Span>, segment: u32, range: Range<u64>) {
+    match spans.last_mut().filter(|last| last.segment == segment) {
+        Some(last) => {
+            last.from = last.from.min(range.start);
+            last.end = last.end.max(range.end);
+        }
+        None => spans.push(Span {
+            segment,
+            from: range.start,
+            end: range.end,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Span, grow, len, within};
+
+    #[test]
+    fn spans_grow_by_segment_and_are_found_by_range() {
+        let mut spans = Vec::new();
+        for (segment, range) in [(1, 0..3), (1, 3..4), (2, 4..10), (4, 10..11)] {
+            grow(&mut spans, segment, range);
+        }
+        let segments = |range| {
+            within(&spans, range)
                 .iter()
-                .zip(0..)
-                .map(|(at, number)| Change::Note(log.clone(), number, *at))
-        });
-        logs.chain(state).chain(notes)
-    }
-
-    /// Takes in a change that an index kept. Changes of one log or list come in order.
-    pub(crate) fn restore(&mut self, change: Change) {
-        match change {
-            Change::Chunk(origin, chunk) => self.logs.entry(origin).or_default().chunks.push(chunk),
-            Change::Overlay(origin, number, chunk) => {
-                self.logs
-                    .entry(origin)
-                    .or_default()
-                    .overlays
-                    .insert((chunk.from, number), chunk);
-            }
-            Change::State(key, Some(value)) => {
-                self.state.insert(key, value);
-            }
-            Change::State(key, None) => {
-                self.state.remove(&key);
-            }
-            Change::Note(log, _, at) => self.notes.entry(log).or_default().push(at),
-        }
+                .map(|span: &Span| span.segment)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!((spans.len(), len(&spans)), (3, 11));
+        assert_eq!(segments(0..1), [1]);
+        assert_eq!(segments(3..5), [1, 2]);
+        assert_eq!(segments(4..10), [2]);
+        assert_eq!(segments(9..100), [2, 4]);
+        assert_eq!(segments(11..12), [0; 0]);
     }
 }

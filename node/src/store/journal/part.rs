@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! kind        meta                                                                                         body
-//! 1 chunk     origin len u8 | origin | from u64 | count u32                                                items
+//! 1 chunk     origin len u8 | origin | from u64 | count u32 | widths 24                                    items
 //!             | 0 (overlay) or 1 | checkpoint len u32 | checkpoint | frontier len u16 | frontier
 //!             | intake keys u32 | that many × (offset u32 | key 16)
 //! 2 state     0 (forget) or 1 | key                                                                        value
@@ -15,7 +15,7 @@ use bytes::Bytes;
 use icomm_proto::{Origin, log::Frontier};
 
 use super::frame::{BATCH_HEAD, Fields, PART_HEAD, PartHead};
-use crate::store::{Batch, BatchItem, Boundary, IntakeKey, NoteLog, Placement, StoredChunk};
+use crate::store::{Batch, BatchItem, Boundary, IntakeKey, NoteLog, Placement, StoredChunk, Widths};
 
 const CHUNK: u8 = 1;
 const STATE: u8 = 2;
@@ -35,6 +35,8 @@ pub(crate) struct ChunkMeta {
     pub(crate) origin: Origin,
     pub(crate) from: u64,
     pub(crate) count: u32,
+    /// What it adds to the log's.
+    pub(crate) widths: Widths,
     /// None: an overlay.
     pub(crate) end: Option<Boundary>,
     pub(crate) intake_keys: Vec<(u32, IntakeKey)>,
@@ -51,28 +53,9 @@ pub(crate) struct Position {
 }
 
 impl Position {
-    /// Length when encoded.
-    pub(crate) const LEN: usize = 20;
-
     /// Of the whole part.
     pub(crate) fn len(&self) -> usize {
         PART_HEAD + self.meta_len as usize + self.body_len as usize
-    }
-
-    pub(crate) fn write(&self, bytes: &mut Vec<u8>) {
-        bytes.extend_from_slice(&self.segment.to_be_bytes());
-        bytes.extend_from_slice(&self.offset.to_be_bytes());
-        bytes.extend_from_slice(&self.meta_len.to_be_bytes());
-        bytes.extend_from_slice(&self.body_len.to_be_bytes());
-    }
-
-    pub(crate) fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        Some(Self {
-            segment: fields.u32()?,
-            offset: fields.u64()?,
-            meta_len: fields.u32()?,
-            body_len: fields.u32()?,
-        })
     }
 }
 
@@ -147,14 +130,17 @@ fn encode_item(item: BatchItem) -> (u8, Meta, Vec<u8>, Bytes) {
                 placement,
                 intake_keys,
             } = chunk;
-            let end = match placement {
-                Placement::Extends { frontier, checkpoint } => Some(Boundary { frontier, checkpoint }),
-                Placement::Overlays => None,
+            let (end, widths) = match placement {
+                Placement::Extends { frontier, checkpoint } => {
+                    (Some(Boundary { frontier, checkpoint }), Widths::of(&body))
+                }
+                Placement::Overlays { widens } => (None, widens),
             };
             let meta = ChunkMeta {
                 origin,
                 from,
                 count: body.count(),
+                widths,
                 end,
                 intake_keys,
             };
@@ -209,6 +195,7 @@ impl ChunkMeta {
             origin,
             from,
             count,
+            widths,
             end,
             intake_keys,
         } = self;
@@ -219,6 +206,7 @@ impl ChunkMeta {
         bytes.extend_from_slice(origin.as_bytes());
         bytes.extend_from_slice(&from.to_be_bytes());
         bytes.extend_from_slice(&count.to_be_bytes());
+        widths.write(&mut bytes);
         bytes.push(u8::from(end.is_some()));
         if let Some(Boundary { frontier, checkpoint }) = end {
             let frontier = frontier.to_bytes();
@@ -240,6 +228,7 @@ impl ChunkMeta {
         let len = fields.u8()?;
         let origin = str::from_utf8(fields.bytes(usize::from(len))?).ok()?.parse().ok()?;
         let (from, count) = (fields.u64()?, fields.u32()?);
+        let widths = Widths::from_bytes(fields.take()?);
         let end = match fields.u8()? {
             0 => None,
             _ => {
@@ -260,6 +249,7 @@ impl ChunkMeta {
             origin,
             from,
             count,
+            widths,
             end,
             intake_keys,
         })

@@ -1,7 +1,6 @@
 //! Reading parts by their position: every one is checked before it is handed out, and the last few are kept.
 
 use std::{
-    collections::HashMap,
     io,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
@@ -14,28 +13,23 @@ use icomm_proto::{
 };
 
 use super::{
-    catalog::ChunkAt,
+    files::Files,
     frame::{PART_HEAD, PartHead},
     part::{ChunkMeta, Meta, Position},
     segment_path,
+    table::ChunkAt,
 };
-use crate::store::{
-    Boundary, Damage, StoreError,
-    disk::{Disk, DiskFile},
-};
+use crate::store::{Boundary, Damage, StoreError, disk::DiskFile};
 
 /// Chunks kept in memory.
 const CACHE_CHUNKS_MAX: usize = 64;
 /// Bytes of chunks kept in memory.
 const CACHE_BYTES_MAX: usize = 32 << 20;
-/// Segments kept open.
-const FILES_MAX: usize = 128;
 
 /// Reads parts of the journal.
 pub(crate) struct Reader {
-    disk: Arc<dyn Disk>,
+    files: Arc<Files>,
     folder: PathBuf,
-    files: Mutex<HashMap<u32, Arc<dyn DiskFile>>>,
     cache: Mutex<Cache>,
 }
 
@@ -56,26 +50,21 @@ struct Cache {
 
 impl Reader {
     /// A reader of the segments in a folder.
-    pub(crate) fn new(disk: Arc<dyn Disk>, folder: PathBuf) -> Self {
+    pub(crate) fn new(files: Arc<Files>, folder: PathBuf) -> Self {
         Self {
-            disk,
+            files,
             folder,
-            files: Mutex::default(),
             cache: Mutex::default(),
         }
     }
 
+    /// The files that it reads from, among others.
+    pub(crate) fn files(&self) -> &Arc<Files> {
+        &self.files
+    }
+
     fn file(&self, segment: u32) -> io::Result<Arc<dyn DiskFile>> {
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(file) = files.get(&segment) {
-            return Ok(file.clone());
-        }
-        if files.len() >= FILES_MAX {
-            files.clear();
-        }
-        let file = self.disk.open(&segment_path(&self.folder, segment))?;
-        files.insert(segment, file.clone());
-        Ok(file)
+        self.files.open(&segment_path(&self.folder, segment))
     }
 
     /// The bytes from a part's head on, as many as asked for.

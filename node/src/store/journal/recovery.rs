@@ -13,19 +13,24 @@
 //! crash can do. Two faults at once may go unseen in one case: a power cut that leaves the watermark of the sync before
 //! the last, and damage to the last group of batches; that looks like a torn write.
 
-use std::{collections::BTreeMap, collections::HashMap, path::Path, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{
     Options,
     active::Active,
     catalog::Catalog,
+    files::Files,
     frame::{SEGMENT_HEAD, SegmentHead},
-    ids::Keys,
+    index::State,
     part::Meta,
     reader::Reader,
-    run::Run,
-    scan::{Bodies, ScanEnd, ScannedBatch, durable_beyond, scan},
+    scan::{ScanEnd, ScannedBatch, durable_beyond, scan},
     segment_name, segment_path,
+    segments::Sealed,
     table::Table,
     watermark::{Watermark, WatermarkFile},
 };
@@ -34,18 +39,25 @@ use crate::store::{
     disk::{Disk, DiskFile},
 };
 
+mod sealed;
+
+use sealed::SealedSegments;
+pub(crate) use sealed::make_run;
+
 const JOURNAL: &str = "journal";
 const JOURNAL_UNFINISHED: &str = "journal.new";
 
 /// A journal as it was found and mended.
 pub(crate) struct Recovered {
     pub(crate) catalog: Catalog,
-    /// Whether the catalog came from the index.
-    pub(crate) indexed: bool,
+    /// The state as it was before the segment that is written to, if it did not come from the index.
+    pub(crate) unindexed: Option<State>,
     pub(crate) reader: Reader,
     pub(crate) active: Active,
+    /// The sequence number of the first batch of the segment that is written to.
+    pub(crate) sequence: u64,
     pub(crate) table: Table,
-    pub(crate) sealed: BTreeMap<u32, Keys>,
+    pub(crate) sealed: BTreeMap<u32, Sealed>,
     pub(crate) watermark: WatermarkFile,
     pub(crate) mended: Vec<String>,
     pub(crate) damaged: Vec<Damage>,
@@ -63,13 +75,13 @@ pub(crate) fn runs_folder(folder: &Path) -> PathBuf {
     folder.join("runs")
 }
 
-/// Opens the journal in `folder`, making a new one if there is none. `load` may give the catalog for the sequence number
-/// that the journal turns out to have.
+/// Opens the journal in `folder`, making a new one if there is none. `load` may give the state as it was when the segment
+/// that is written to began, which was with this sequence number.
 pub(crate) fn open(
     disk: &Arc<dyn Disk>,
     folder: &Path,
     options: &Options,
-    load: &mut dyn FnMut(u64) -> Option<Catalog>,
+    load: &mut dyn FnMut(u64) -> Option<State>,
 ) -> Result<Recovered, StoreError> {
     let mut mended = Vec::new();
     let mark = Watermark::read(disk.as_ref(), folder)?;
@@ -78,49 +90,33 @@ pub(crate) fn open(
     }
     let mark = mark.flatten();
     create_if_missing(disk.as_ref(), folder, options, mark)?;
-    let segments = list_segments(disk.as_ref(), folder, mark)?;
-    let reader = Reader::new(disk.clone(), journal_folder(folder));
+    let number = list_segments(disk.as_ref(), folder, mark)?;
+    let files = Arc::new(Files::new(disk.clone()));
     let mut damaged = Vec::new();
 
-    let number = segments;
     let file = open_segment(disk.as_ref(), folder, number)?;
-    let mut batches = Vec::new();
-    let end = scan(file.as_ref(), number, Bodies::All, &mut |batch| {
-        batches.push(batch);
+    // Two passes, so that a segment's records are never in memory together: what is whole first, then what it says.
+    let mut marks = Vec::new();
+    let end = scan(file.as_ref(), number, &mut |batch| {
+        marks.push(BatchMark::of(&batch));
         Ok(())
     })?;
-    let active = mend(file, end, &mut batches, mark, &mut mended)?;
+    let head = end.head;
+    let active = mend(file, end, &marks, mark, &mut mended)?;
+    drop(marks);
 
-    let loaded = load(active.sequence);
-    let indexed = loaded.is_some();
-    let mut bytes = active.offset;
-    let catalog = match loaded {
-        Some(mut catalog) => {
-            read_heads(&mut catalog, &reader)?;
-            catalog
-        }
-        None => rebuild(disk.as_ref(), folder, number, &batches)?,
-    };
+    let SealedSegments {
+        mut catalog,
+        sealed,
+        unindexed,
+        bytes,
+    } = sealed::open(disk.as_ref(), &files, folder, &head, load, &mut mended, &mut damaged)?;
     let mut table = Table::default();
-    for batch in &batches {
-        add_keys(&mut table, batch, &mut damaged);
-    }
-    let mut sealed = BTreeMap::new();
-    for number in 1..segments {
-        let chain = segment_head(disk.as_ref(), folder, number + 1)?.chain;
-        bytes += open_segment(disk.as_ref(), folder, number)?
-            .len()
-            .map_err(StoreError::io("read the journal"))?;
-        let runs = runs_folder(folder);
-        let keys = match Run::open(disk.as_ref(), &runs, number, chain) {
-            Some(run) => Keys::Run(run),
-            None => {
-                mended.push(format!("the run of segment {number} was made anew"));
-                make_run(disk.as_ref(), folder, number, chain, &mut damaged)?
-            }
-        };
-        sealed.insert(number, keys);
-    }
+    scan(active.file.as_ref(), number, &mut |batch| {
+        take_in(&mut catalog, &mut table, &batch, &mut damaged)
+    })?;
+    let reader = Reader::new(files, journal_folder(folder));
+    read_heads(&mut catalog, &sealed, &reader)?;
     let mark = Watermark {
         segment: active.number,
         offset: active.offset,
@@ -129,15 +125,16 @@ pub(crate) fn open(
     let watermark = WatermarkFile::open(disk.as_ref(), folder, &mark)?;
     Ok(Recovered {
         catalog,
-        indexed,
+        unindexed,
         reader,
+        bytes: bytes + active.offset,
         active,
+        sequence: head.sequence,
         table,
         sealed,
         watermark,
         mended,
         damaged,
-        bytes,
     })
 }
 
@@ -229,11 +226,31 @@ pub(crate) fn segment_head(disk: &dyn Disk, folder: &Path, number: u32) -> Resul
     })
 }
 
+/// A whole batch of the last segment, and whether all its bodies are.
+struct BatchMark {
+    offset: u64,
+    sequence: u64,
+    /// The chain value before it.
+    chain: u32,
+    whole: bool,
+}
+
+impl BatchMark {
+    fn of(batch: &ScannedBatch) -> Self {
+        Self {
+            offset: batch.offset,
+            sequence: batch.sequence,
+            chain: batch.chain,
+            whole: batch.parts.iter().all(|part| part.body.is_some()),
+        }
+    }
+}
+
 /// Decides what of the last segment stays, and makes that durable.
 fn mend(
     file: Arc<dyn DiskFile>,
     end: ScanEnd,
-    batches: &mut Vec<ScannedBatch>,
+    batches: &[BatchMark],
     mark: Option<Watermark>,
     mended: &mut Vec<String>,
 ) -> Result<Active, StoreError> {
@@ -256,18 +273,14 @@ fn mend(
     if end.offset < durable {
         return Err(damaged(end.offset, "acknowledged bytes are missing"));
     }
-    let torn = |batch: &ScannedBatch| batch.offset >= durable && batch.parts.iter().any(|part| part.body.is_none());
     let (mut offset, mut sequence, mut chain) = (end.offset, end.sequence, end.chain);
-    if let Some(first) = batches.iter().position(torn) {
-        if let Some(batch) = batches.get(first) {
-            (offset, sequence, chain) = (batch.offset, batch.sequence, batch.chain);
-        }
-        batches.truncate(first);
+    if let Some(torn) = batches.iter().find(|batch| batch.offset >= durable && !batch.whole) {
+        (offset, sequence, chain) = (torn.offset, torn.sequence, torn.chain);
     }
     if let Some(mark) = mark {
         let known = batches
             .iter()
-            .find(|batch| batch.offset == mark.offset)
+            .find(|batch| batch.offset == mark.offset && batch.offset < offset)
             .map(|batch| batch.sequence);
         let known = known.or((mark.offset == offset).then_some(sequence));
         if known != Some(mark.sequence) {
@@ -311,117 +324,46 @@ fn written_beyond(file: &dyn DiskFile, offset: u64, len: u64) -> std::io::Result
     Ok(last.map_or(0, |last| last as u64 + 1))
 }
 
-/// Makes the catalog from the journal: of sealed segments nothing but heads and metas is read.
-fn rebuild(disk: &dyn Disk, folder: &Path, last: u32, batches: &[ScannedBatch]) -> Result<Catalog, StoreError> {
-    let mut catalog = Catalog::default();
-    let (mut sequence, mut chain) = (0, 0);
-    for number in 1..last {
-        let file = open_segment(disk, folder, number)?;
-        let end = scan(file.as_ref(), number, Bodies::States, &mut |batch| {
-            take_in(&mut catalog, &batch)
-        })?;
-        let damaged = |offset, what| {
-            StoreError::from(Damage {
-                segment: number,
-                offset,
-                what,
-            })
-        };
-        if (end.head.sequence, end.head.chain) != (sequence, chain) {
-            return Err(damaged(0, "the segment does not follow the one before"));
-        }
-        if let Some(what) = end.stopped {
-            return Err(damaged(end.offset, what));
-        }
-        (sequence, chain) = (end.sequence, end.chain);
-    }
-    let head = segment_head(disk, folder, last)?;
-    if (head.sequence, head.chain) != (sequence, chain) {
-        let what = "the segment does not follow the one before";
-        return Err(Damage {
-            segment: last,
-            offset: 0,
-            what,
-        }
-        .into());
-    }
-    batches.iter().try_for_each(|batch| take_in(&mut catalog, batch))?;
-    Ok(catalog)
-}
-
-fn take_in(catalog: &mut Catalog, batch: &ScannedBatch) -> Result<(), StoreError> {
+/// Takes a batch of the segment that is written to in.
+fn take_in(
+    catalog: &mut Catalog,
+    table: &mut Table,
+    batch: &ScannedBatch,
+    damaged: &mut Vec<Damage>,
+) -> Result<(), StoreError> {
     for part in &batch.parts {
+        let (segment, offset) = (part.at.segment, part.at.offset);
+        let damage = |what| Damage { segment, offset, what };
         if let Meta::Chunk(chunk) = &part.meta
             && catalog.admit(chunk, &mut HashMap::new()).is_err()
         {
-            let (segment, offset) = (part.at.segment, part.at.offset);
-            return Err(Damage {
-                segment,
-                offset,
-                what: "a chunk does not continue its log",
-            }
-            .into());
+            return Err(damage("a chunk does not continue its log").into());
+        }
+        if part.body.is_none() {
+            damaged.push(damage("the body of a part"));
         }
         catalog.apply(part);
+        table.add(part);
     }
     Ok(())
 }
 
-/// Reads the last boundary of each log, which the index does not hold.
-fn read_heads(catalog: &mut Catalog, reader: &Reader) -> Result<(), StoreError> {
-    for log in catalog.logs.values_mut() {
-        let Some(last) = log.chunks.last() else { continue };
+/// Reads the last boundary of the logs that end in a sealed segment.
+fn read_heads(catalog: &mut Catalog, sealed: &BTreeMap<u32, Sealed>, reader: &Reader) -> Result<(), StoreError> {
+    for (origin, log) in catalog.logs.iter_mut().filter(|(_, log)| log.head.is_none()) {
+        let Some(span) = log.chunks.last() else { continue };
+        let unreadable = Damage {
+            segment: span.segment,
+            offset: 0,
+            what: "the run of the segment",
+        };
+        let sealed = sealed.get(&span.segment).ok_or(unreadable.clone())?;
+        let chunks = sealed.chunks(origin, &(span.end.saturating_sub(1)..span.end));
+        let chunks = chunks.map_err(|_| unreadable)?;
+        let Some(last) = chunks.last() else { continue };
         if let Meta::Chunk(meta) = reader.meta(&last.at)? {
             log.head = meta.end;
         }
     }
     Ok(())
-}
-
-fn add_keys(table: &mut Table, batch: &ScannedBatch, damaged: &mut Vec<Damage>) {
-    for part in &batch.parts {
-        if part.body.is_none() {
-            damaged.push(Damage {
-                segment: part.at.segment,
-                offset: part.at.offset,
-                what: "the body of a part",
-            });
-        }
-        table.add(part);
-    }
-}
-
-/// Makes the run of a sealed segment anew.
-pub(crate) fn make_run(
-    disk: &dyn Disk,
-    folder: &Path,
-    number: u32,
-    chain: u32,
-    damaged: &mut Vec<Damage>,
-) -> Result<Keys, StoreError> {
-    let mut table = Table::default();
-    let file = open_segment(disk, folder, number)?;
-    let before = damaged.len();
-    let end = scan(file.as_ref(), number, Bodies::All, &mut |batch| {
-        add_keys(&mut table, &batch, damaged);
-        Ok(())
-    })?;
-    if let Some(what) = end.stopped {
-        return Err(Damage {
-            segment: number,
-            offset: end.offset,
-            what,
-        }
-        .into());
-    }
-    let runs = runs_folder(folder);
-    // A run without the keys of a damaged body would make its records vanish quietly at the next opening.
-    let whole = damaged.len() == before;
-    if whole
-        && Run::write(disk, &runs, number, chain, &table).is_ok()
-        && let Some(run) = Run::open(disk, &runs, number, chain)
-    {
-        return Ok(Keys::Run(run));
-    }
-    Ok(Keys::Table(table))
 }

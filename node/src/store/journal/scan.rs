@@ -10,13 +10,6 @@ use super::{
 };
 use crate::store::{Damage, StoreError, disk::DiskFile};
 
-/// Which bodies a scan reads and checks. Those of states are always read: opening needs them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Bodies {
-    All,
-    States,
-}
-
 /// One whole batch.
 #[derive(Debug)]
 pub(crate) struct ScannedBatch {
@@ -82,7 +75,6 @@ impl Window<'_> {
 pub(crate) fn scan(
     file: &dyn DiskFile,
     number: u32,
-    bodies: Bodies,
     visit: &mut dyn FnMut(ScannedBatch) -> Result<(), StoreError>,
 ) -> Result<ScanEnd, StoreError> {
     let read = StoreError::io("read the journal");
@@ -115,7 +107,7 @@ pub(crate) fn scan(
         stopped: None,
     };
     while end.offset < len {
-        match scan_batch(&mut window, &end, bodies).map_err(&read)? {
+        match scan_batch(&mut window, &end).map_err(&read)? {
             Ok((batch, durable, offset, chain)) => {
                 visit(batch)?;
                 end = ScanEnd {
@@ -138,7 +130,7 @@ pub(crate) fn scan(
 /// A batch, the offset that it says was synced, the offset after it, and the chain value.
 type Scanned = (ScannedBatch, u64, u64, u32);
 
-fn scan_batch(window: &mut Window<'_>, end: &ScanEnd, bodies: Bodies) -> io::Result<Result<Scanned, &'static str>> {
+fn scan_batch(window: &mut Window<'_>, end: &ScanEnd) -> io::Result<Result<Scanned, &'static str>> {
     let Some(bytes) = window.array::<BATCH_HEAD>(end.offset)? else {
         return Ok(Err("a batch is cut off"));
     };
@@ -174,12 +166,9 @@ fn scan_batch(window: &mut Window<'_>, end: &ScanEnd, bodies: Bodies) -> io::Res
         };
         let body_at = meta_at + u64::from(part.meta_len);
         let is_state = matches!(meta, Meta::State { .. });
-        let body = match bodies == Bodies::All || is_state {
-            true => window
-                .slice(body_at, part.body_len as usize)?
-                .filter(|body| crc32fast::hash(body) == part.body_crc),
-            false => None,
-        };
+        let body = window
+            .slice(body_at, part.body_len as usize)?
+            .filter(|body| crc32fast::hash(body) == part.body_crc);
         if is_state && body.is_none() {
             return Ok(Err("the value of a state"));
         }

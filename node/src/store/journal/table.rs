@@ -1,26 +1,41 @@
-//! Record ids and intake keys of one segment, in memory: rows in the order of arrival, sorted when that pays.
+//! What is in one segment, in memory: of the segment that is written to, and of a sealed one until its run is written.
 
 use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
+    collections::{BTreeMap, HashMap},
+    ops::Range,
 };
 
+use bytes::Bytes;
 use icomm_proto::{
     Origin,
-    log::{ChunkBody, ItemRef},
+    log::{CHUNK_ENTRIES_MAX, ChunkBody, ItemRef},
 };
 
-use super::part::{Meta, Part};
-use crate::store::{Place, batch::record_id};
-
-/// How many unsorted rows a search walks through before it sorts them.
-const UNSORTED_MAX: usize = 1024;
+use super::{
+    part::{ChunkMeta, Meta, Part, Position},
+    summary::{LogSummary, Summary},
+};
+use crate::store::{NoteLog, Place, Widths, batch::record_id};
 
 /// What is searched for: both kinds are 16 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeyKind {
     Record,
     Intake,
+}
+
+/// Where a chunk is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ChunkAt {
+    pub(crate) from: u64,
+    pub(crate) count: u32,
+    pub(crate) at: Position,
+}
+
+impl ChunkAt {
+    pub(crate) fn end(&self) -> u64 {
+        self.from + u64::from(self.count)
+    }
 }
 
 /// One key and where it occurs.
@@ -32,42 +47,123 @@ pub(crate) struct Row {
     pub(crate) index: u64,
 }
 
-/// The keys of one segment.
+/// What is in one segment.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    pub(crate) logs: Vec<Origin>,
+    pub(crate) logs: Vec<LogTable>,
     numbers: HashMap<Origin, u16>,
-    records: Mutex<Rows>,
-    intake: Mutex<Rows>,
+    records: Keys,
+    intake: Keys,
+    pub(crate) lists: BTreeMap<NoteLog, Vec<Position>>,
+    /// The last value of each key that the segment changes; None where it forgets it.
+    pub(crate) states: BTreeMap<String, Option<Bytes>>,
 }
 
+/// What is in it of one log.
+#[derive(Debug)]
+pub(crate) struct LogTable {
+    pub(crate) origin: Origin,
+    // INVARIANT: contiguous.
+    pub(crate) chunks: Vec<ChunkAt>,
+    /// By first index and number.
+    pub(crate) overlays: BTreeMap<(u64, u32), ChunkAt>,
+    widths: Widths,
+}
+
+/// Places by key. Nearly every key has one, so that the others have a table of their own.
 #[derive(Debug, Default)]
-struct Rows {
-    rows: Vec<Row>,
-    // INVARIANT: the first `sorted` rows are sorted.
-    sorted: usize,
+struct Keys {
+    places: HashMap<[u8; 16], PackedPlace>,
+    further: HashMap<[u8; 16], Vec<PackedPlace>>,
 }
 
-impl Rows {
-    fn sort(&mut self) {
-        self.rows.sort_unstable();
-        self.sorted = self.rows.len();
+/// A log's number in the table and an index, which stays below 2⁴⁸, in eight bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct PackedPlace(u64);
+
+impl PackedPlace {
+    const INDEX_BITS: u32 = 48;
+
+    fn new(log: u16, index: u64) -> Self {
+        Self(u64::from(log) << Self::INDEX_BITS | index)
     }
 
-    fn find(&mut self, key: &[u8; 16], found: &mut Vec<Row>) {
-        if self.rows.len() - self.sorted > UNSORTED_MAX {
-            // Record ids grow with time, so this is nearly sorted already, and cheap.
-            self.rows.sort();
-            self.sorted = self.rows.len();
+    fn row(self, key: &[u8; 16]) -> Row {
+        Row {
+            key: *key,
+            log: u16::try_from(self.0 >> Self::INDEX_BITS).unwrap_or(u16::MAX),
+            index: self.0 & ((1 << Self::INDEX_BITS) - 1),
         }
-        let (sorted, unsorted) = self.rows.split_at_checked(self.sorted).unwrap_or_default();
-        let first = sorted.partition_point(|row| row.key < *key);
-        let equal = sorted
-            .get(first..)
-            .unwrap_or_default()
-            .iter()
-            .take_while(|row| row.key == *key);
-        found.extend(equal.chain(unsorted.iter().filter(|row| row.key == *key)));
+    }
+}
+
+impl Keys {
+    fn add(&mut self, key: [u8; 16], place: PackedPlace) {
+        let first = *self.places.entry(key).or_insert(place);
+        if first != place {
+            let further = self.further.entry(key).or_default();
+            if !further.contains(&place) {
+                further.push(place);
+            }
+        }
+    }
+
+    fn find(&self, key: &[u8; 16]) -> Vec<Row> {
+        let further = || self.further.get(key).into_iter().flatten();
+        let places = self.places.get(key);
+        places
+            .into_iter()
+            .chain(places.into_iter().flat_map(|_| further()))
+            .map(|place| place.row(key))
+            .collect()
+    }
+
+    fn sorted(&self) -> Vec<Row> {
+        let mut rows: Vec<Row> = self.places.iter().map(|(key, place)| place.row(key)).collect();
+        for (key, places) in &self.further {
+            rows.extend(places.iter().map(|place| place.row(key)));
+        }
+        rows.sort_unstable();
+        rows
+    }
+}
+
+impl LogTable {
+    fn new(origin: Origin) -> Self {
+        Self {
+            origin,
+            chunks: Vec::new(),
+            overlays: BTreeMap::new(),
+            widths: Widths::default(),
+        }
+    }
+
+    fn add(&mut self, meta: &ChunkMeta, at: Position) {
+        let chunk = ChunkAt {
+            from: meta.from,
+            count: meta.count,
+            at,
+        };
+        self.widths += meta.widths;
+        if meta.end.is_some() {
+            self.chunks.push(chunk);
+        } else {
+            let number = u32::try_from(self.overlays.len()).unwrap_or(u32::MAX);
+            self.overlays.insert((meta.from, number), chunk);
+        }
+    }
+
+    fn summary(&self) -> LogSummary {
+        let start = self.chunks.first().map_or(0, |chunk| chunk.from);
+        let touched = self.overlays.values().map(ChunkAt::end).max().unwrap_or(0);
+        LogSummary {
+            origin: self.origin.clone(),
+            chunks: start..self.chunks.last().map_or(start, ChunkAt::end),
+            overlays: self.overlays.keys().next().map_or(0, |(from, _)| *from)..touched,
+            widths: self.widths,
+            chunk_rows: self.chunks.len() as u64,
+            overlay_rows: self.overlays.len() as u64,
+        }
     }
 }
 
@@ -77,77 +173,118 @@ impl Table {
             return Some(*number);
         }
         let number = u16::try_from(self.logs.len()).ok()?;
-        self.logs.push(origin.clone());
+        self.logs.push(LogTable::new(origin.clone()));
         self.numbers.insert(origin.clone(), number);
         Some(number)
     }
 
-    /// Whether it has no room for the keys of more logs: then its segment must end.
+    /// Whether it has no room for more logs: then its segment must end.
     pub(crate) fn is_full(&self) -> bool {
         self.logs.len() > usize::from(u16::MAX) / 2
     }
 
-    /// Takes in the keys of a chunk. False if the chunk's body is missing, so that its records can't be found.
-    pub(crate) fn add(&mut self, part: &Part) -> bool {
-        let Meta::Chunk(meta) = &part.meta else { return true };
-        let Some(log) = self.number(&meta.origin) else {
-            return false;
+    /// Takes in a part. The records of a chunk whose body is missing can't be found.
+    pub(crate) fn add(&mut self, part: &Part) {
+        match &part.meta {
+            Meta::Chunk(meta) => self.add_chunk(meta, part),
+            Meta::State { key, present } => {
+                let value = present.then(|| part.body.clone().unwrap_or_default());
+                self.states.insert(key.clone(), value);
+            }
+            Meta::Note(list) => match self.lists.get_mut(list) {
+                Some(notes) => notes.push(part.at),
+                None => drop(self.lists.insert(list.clone(), vec![part.at])),
+            },
+        }
+    }
+
+    fn add_chunk(&mut self, meta: &ChunkMeta, part: &Part) {
+        let Some(number) = self.number(&meta.origin) else {
+            return;
         };
-        let intake = self.intake.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(log) = self.logs.get_mut(usize::from(number)) {
+            log.add(meta, part.at);
+        }
         for (offset, key) in &meta.intake_keys {
-            intake.rows.push(Row {
-                key: *key.as_bytes(),
-                log,
-                index: meta.from + u64::from(*offset),
-            });
+            let place = PackedPlace::new(number, meta.from + u64::from(*offset));
+            self.intake.add(*key.as_bytes(), place);
         }
         let body = part.body.clone().map(|body| ChunkBody::parse(body, meta.count));
-        let Some(Ok(body)) = body else { return false };
-        let records = self.records.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let Some(Ok(body)) = body else { return };
         for (item, index) in body.item_refs().zip(meta.from..) {
             if let ItemRef::Disclosed(view) = item
                 && let Some(key) = record_id(view)
             {
-                records.rows.push(Row { key, log, index });
+                self.records.add(key, PackedPlace::new(number, index));
             }
         }
-        true
+    }
+
+    fn log(&self, origin: &Origin) -> Option<&LogTable> {
+        self.logs.get(usize::from(*self.numbers.get(origin)?))
+    }
+
+    /// The chunks that hold entries of a range, in order.
+    pub(crate) fn chunks(&self, origin: &Origin, range: &Range<u64>) -> Vec<ChunkAt> {
+        let chunks = self.log(origin).map_or(&[][..], |log| &log.chunks);
+        let first = chunks.partition_point(|chunk| chunk.end() <= range.start);
+        let after = chunks.partition_point(|chunk| chunk.from < range.end);
+        chunks.get(first..after).unwrap_or_default().to_vec()
+    }
+
+    /// The overlays that touch a range.
+    pub(crate) fn overlays(&self, origin: &Origin, range: &Range<u64>) -> Vec<ChunkAt> {
+        let Some(log) = self.log(origin) else { return Vec::new() };
+        let first = range.start.saturating_sub(u64::from(CHUNK_ENTRIES_MAX));
+        let candidates = log.overlays.range((first, 0)..(range.end.max(first), 0));
+        let touching = candidates.filter(|(_, chunk)| chunk.end() > range.start);
+        touching.map(|(_, chunk)| *chunk).collect()
+    }
+
+    /// Some notes of a list, counted from the segment's first.
+    pub(crate) fn notes(&self, list: &NoteLog, range: &Range<u64>) -> Vec<Position> {
+        let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        let notes = self.lists.get(list).map_or(&[][..], Vec::as_slice);
+        let end = number(range.end).min(notes.len());
+        notes.get(number(range.start)..end).unwrap_or_default().to_vec()
+    }
+
+    fn keys(&self, kind: KeyKind) -> &Keys {
+        match kind {
+            KeyKind::Record => &self.records,
+            KeyKind::Intake => &self.intake,
+        }
     }
 
     /// Every place of a key.
     pub(crate) fn find(&self, kind: KeyKind, key: &[u8; 16]) -> Vec<Place> {
-        let rows = match kind {
-            KeyKind::Record => &self.records,
-            KeyKind::Intake => &self.intake,
+        let place = |row: Row| {
+            let log = self.logs.get(usize::from(row.log))?;
+            Some(Place {
+                origin: log.origin.clone(),
+                index: row.index,
+            })
         };
-        let mut found = Vec::new();
-        rows.lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .find(key, &mut found);
-        places(&self.logs, &found)
+        self.keys(kind).find(key).into_iter().filter_map(place).collect()
     }
 
     /// Its rows, sorted and without doubles.
     pub(crate) fn sorted(&self, kind: KeyKind) -> Vec<Row> {
-        let rows = match kind {
-            KeyKind::Record => &self.records,
-            KeyKind::Intake => &self.intake,
-        };
-        let mut rows = rows.lock().unwrap_or_else(PoisonError::into_inner);
-        rows.sort();
-        let mut sorted = rows.rows.clone();
-        sorted.dedup();
-        sorted
+        self.keys(kind).sorted()
     }
-}
 
-/// The places that rows of a table with these logs stand for.
-pub(crate) fn places(logs: &[Origin], rows: &[Row]) -> Vec<Place> {
-    let place = |row: &Row| {
-        Some(Place {
-            origin: logs.get(usize::from(row.log))?.clone(),
-            index: row.index,
-        })
-    };
-    rows.iter().filter_map(place).collect()
+    /// Its summary, now that the segment is sealed.
+    pub(crate) fn summary(&self, segment: u32, chain: u32, bytes: u64) -> Summary {
+        Summary {
+            segment,
+            chain,
+            bytes,
+            logs: self.logs.iter().map(LogTable::summary).collect(),
+            lists: self
+                .lists
+                .iter()
+                .map(|(list, notes)| (list.clone(), notes.len() as u64))
+                .collect(),
+        }
+    }
 }

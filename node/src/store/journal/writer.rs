@@ -13,10 +13,9 @@ use super::{
     Options, Shared,
     active::Active,
     frame::{BATCH_HEAD, BatchHead, SEGMENT_HEAD, SegmentHead, chain_after},
-    indexer::Indexer,
     part::{EncodedBatch, Meta},
-    recovery::{journal_folder, runs_folder},
-    run::Run,
+    recovery::journal_folder,
+    sealer::{self, Sealer},
     segment_path,
     watermark::{Watermark, WatermarkFile},
 };
@@ -50,7 +49,7 @@ pub(crate) struct Writer {
     pub(crate) options: Options,
     pub(crate) active: Active,
     pub(crate) watermark: WatermarkFile,
-    pub(crate) index: Option<Indexer>,
+    pub(crate) sealer: Sealer,
     /// Why nothing can be written any more.
     pub(crate) failed: Option<Arc<io::Error>>,
 }
@@ -66,12 +65,8 @@ impl Writer {
 
     fn close(mut self) {
         // What is not cut off now is at the next opening.
-        if self.failed.is_some() || self.active.cut().is_err() || self.watermark.sync().is_err() {
-            return;
-        }
-        if let Some(index) = self.index {
-            index.close(&self.shared.catalog(), self.active.sequence);
-        }
+        let clean = self.failed.is_none() && self.active.cut().is_ok() && self.watermark.sync().is_ok();
+        self.sealer.close(clean);
     }
 
     /// Writes a group and tells each of its batches what became of it.
@@ -123,7 +118,9 @@ impl Writer {
         if let Some(error) = &self.failed {
             return Err(StoreError::Failed(error.clone()));
         }
-        if self.active.offset >= self.options.segment_bytes.max(SEGMENT_HEAD as u64 + 1) || self.shared.ids.is_full() {
+        if self.active.offset >= self.options.segment_bytes.max(SEGMENT_HEAD as u64 + 1)
+            || self.shared.segments.is_full()
+        {
             self.roll()?;
         }
         let (end, sequence, chain) = self.place(group);
@@ -208,13 +205,12 @@ impl Writer {
         let error = Arc::new(error);
         self.shared.health().failed = Some(error.to_string());
         self.failed = Some(error.clone());
-        self.index = None;
         StoreError::Failed(error)
     }
 
-    /// Begins a new segment and makes the run of the one before.
+    /// Begins a new segment and hands the one before over to be indexed.
     fn roll(&mut self) -> Result<(), StoreError> {
-        let (sealed, chain) = (self.active.number, self.active.chain);
+        let (sealed, chain, bytes) = (self.active.number, self.active.chain, self.active.offset);
         let number = sealed + 1;
         // Durable before there is a segment after it: of a sealed segment every byte counts.
         if self.active.len > self.active.offset
@@ -240,10 +236,13 @@ impl Writer {
             ..self.active.clone()
         };
         self.shared.health().bytes += SEGMENT_HEAD as u64;
-        let (disk, runs) = (self.shared.disk.as_ref(), runs_folder(&self.folder));
-        self.shared.ids.seal(sealed, |table| {
-            Run::write(disk, &runs, sealed, chain, table).ok()?;
-            Run::open(disk, &runs, sealed, chain)
+        let table = self.shared.segments.seal(number);
+        self.sealer.seal(sealer::Job {
+            segment: sealed,
+            chain,
+            sequence: self.active.sequence,
+            bytes,
+            table,
         });
         Ok(())
     }
@@ -261,13 +260,13 @@ impl Writer {
 
     /// Makes a durable group readable, then tells.
     fn publish(&mut self, group: Vec<Job>) {
-        let parts = || group.iter().flat_map(|job| &job.batch.parts);
-        let changes: Vec<_> = {
+        {
+            let parts = || group.iter().flat_map(|job| &job.batch.parts);
             let mut catalog = self.shared.catalog_mut();
-            // The table under the same lock: who sees an entry can find its record.
-            self.shared.ids.add(parts());
-            parts().map(|part| catalog.apply(part)).collect()
-        };
+            // The segment under the same lock: who sees an entry can find its record.
+            self.shared.segments.add(parts());
+            parts().for_each(|part| catalog.apply(part));
+        }
         {
             let mut health = self.shared.health();
             health.full = false;
@@ -277,9 +276,6 @@ impl Writer {
         }
         for job in group {
             (job.done)(Ok(()));
-        }
-        if let Some(index) = &mut self.index {
-            index.add(changes);
         }
     }
 }

@@ -180,7 +180,7 @@ fn each_us(count: u64, work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Res
 struct Nothing;
 
 impl Held for Nothing {
-    fn held(&self, _: &Origin, _: u64, _: u64) -> Result<Vec<(Hash, SectionSet)>, HeldError> {
+    fn held(&self, _: &Origin, _: u64, _: u64) -> Result<Vec<(Hash, Option<SectionSet>)>, HeldError> {
         Ok(Vec::new())
     }
 

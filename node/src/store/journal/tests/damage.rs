@@ -23,6 +23,14 @@ fn filled(count: u64, options: Options) -> (SimulatedDisk, MemoryStore) {
     (disk, model)
 }
 
+fn without_runs(disk: &SimulatedDisk) {
+    for (file, _) in disk.files() {
+        if file.extension().is_some_and(|ext| ext == "run") {
+            disk.unlink(&file);
+        }
+    }
+}
+
 fn path(name: &str) -> PathBuf {
     folder().join(name)
 }
@@ -48,7 +56,7 @@ fn every_flipped_bit_is_told_or_harmless() {
             .iter()
             .any(|(path, _)| path.extension().is_some_and(|ext| ext == "run"))
     );
-    let (mut refused, mut told, mut harmless) = (0, 0, 0);
+    let (mut refused, mut told, mut harmless, mut hidden) = (0, 0, 0, 0);
     for (file, bytes) in &files {
         let is_journal = file.extension().is_some_and(|ext| ext == "seg");
         for at in 0..bytes.len() {
@@ -63,21 +71,31 @@ fn every_flipped_bit_is_told_or_harmless() {
                     let damaged = answers(&store).assert_same_or_damaged(&expected);
                     let health = store.health();
                     assert_eq!(damaged > 0, !health.damaged.is_empty(), "{} {at}", file.display());
-                    assert_eq!(
-                        is_journal,
-                        damaged > 0,
+                    assert!(
+                        is_journal || damaged == 0,
                         "{} {at}: what is derived is made anew",
                         file.display()
                     );
                     told += usize::from(damaged > 0);
                     harmless += usize::from(damaged == 0);
+                    drop(store);
+                    // What a sealed segment's run repeats is not read in the segment; without the run it is missed.
+                    if is_journal && damaged == 0 {
+                        hidden += 1;
+                        without_runs(&disk);
+                        match open(&disk, SHORT) {
+                            Err(StoreError::Damaged(_)) => {}
+                            Err(error) => panic!("{} {at}: {error:?}", file.display()),
+                            Ok(store) => assert!(!store.health().damaged.is_empty(), "{} {at}", file.display()),
+                        }
+                    }
                 }
             }
         }
     }
     assert!(
-        refused > 500 && told > 1000 && harmless > 300,
-        "{refused} {told} {harmless}"
+        refused > 500 && told > 1000 && harmless > 300 && hidden > 100,
+        "{refused} {told} {harmless} {hidden}"
     );
 }
 

@@ -10,43 +10,45 @@ use icomm_proto::{
 };
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
-use crate::store::{Batch, IntakeKey, NoteLog, Place, ReadLimit, Store, StoreError, StoredChunk};
+use crate::store::{Batch, IntakeKey, NoteLog, Place, ReadLimit, Store, StoreError, StoredChunk, Widths};
 
 /// Makes batches: each fits to those before it.
-pub(super) struct Batches {
+pub(in crate::store::journal) struct Batches {
     chance: SmallRng,
     logs: HashMap<Origin, Log>,
-    pub(super) made: u64,
+    pub(in crate::store::journal) made: u64,
 }
 
 #[derive(Default)]
 struct Log {
     views: Vec<View>,
+    /// What a store holds of each.
+    held: Vec<Option<SectionSet>>,
     frontier: Frontier,
 }
 
 const ORIGINS: [&str; 3] = ["KE/main", "KE/special", "UG/main"];
 const SETS: [&str; 5] = ["none", "case", "exact", "case+persons", "case+exact+persons"];
 
-pub(super) fn origins() -> Vec<Origin> {
+pub(in crate::store::journal) fn origins() -> Vec<Origin> {
     ORIGINS.iter().map(|origin| origin.parse().unwrap()).collect()
 }
 
-pub(super) fn record(number: u64) -> RecordId {
+pub(in crate::store::journal) fn record(number: u64) -> RecordId {
     RecordId::new(1_795_000_000_000 + number, [7; 10])
 }
 
-pub(super) fn intake_key(number: u64) -> IntakeKey {
+pub(in crate::store::journal) fn intake_key(number: u64) -> IntakeKey {
     // Spread over all keys, as hashes are.
     let spread = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (u128::from(spread) << 64 | u128::from(number)).to_be_bytes().into()
 }
 
 /// How many record ids and keys there are.
-pub(super) const RECORDS: u64 = 40;
+pub(in crate::store::journal) const RECORDS: u64 = 40;
 
 impl Batches {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(in crate::store::journal) fn new(seed: u64) -> Self {
         Self {
             chance: SmallRng::seed_from_u64(seed),
             logs: HashMap::new(),
@@ -71,13 +73,21 @@ impl Batches {
     }
 
     /// A chunk of `count` entries that continues a log.
-    pub(super) fn chunk(&mut self, origin: &Origin, count: usize) -> StoredChunk {
+    pub(in crate::store::journal) fn chunk(&mut self, origin: &Origin, count: usize) -> StoredChunk {
         let views: Vec<View> = (0..count).map(|_| self.view()).collect();
         let mut builder = ChunkBuilder::default();
+        let mut held = Vec::new();
         for view in &views {
             match self.chance.random_range(0..=SETS.len()) {
-                0 => builder.withhold(&view.leaf_hash()),
-                set => builder.disclose(view.redact(SETS[set - 1].parse().unwrap()).bytes()),
+                0 => {
+                    builder.withhold(&view.leaf_hash());
+                    held.push(None);
+                }
+                set => {
+                    let set = SETS[set - 1].parse().unwrap();
+                    builder.disclose(view.redact(set).bytes());
+                    held.push(Some(set));
+                }
             };
         }
         let keys = (0..count as u32)
@@ -91,6 +101,7 @@ impl Batches {
         let from = log.frontier.size();
         log.frontier.extend(views.iter().map(View::leaf_hash));
         log.views.extend(views);
+        log.held.extend(held);
         let checkpoint = Bytes::from(format!("checkpoint {origin} {}", log.frontier.root()));
         let body = builder.finish().unwrap();
         StoredChunk::extending(origin.clone(), from, body, log.frontier.clone(), checkpoint).with_intake_keys(keys)
@@ -98,28 +109,29 @@ impl Batches {
 
     /// Wider views of some entries of a log; None if it has none.
     fn overlay(&mut self, origin: &Origin) -> Option<StoredChunk> {
-        let log = self.logs.get(origin)?;
+        let log = self.logs.get_mut(origin)?;
         let from = self.chance.random_range(0..log.views.len());
         let count = self.chance.random_range(1..=(log.views.len() - from).min(5));
         let mut builder = ChunkBuilder::default();
-        for view in &log.views[from..from + count] {
+        let mut widens = Widths::default();
+        for (view, held) in log.views.iter().zip(&mut log.held).skip(from).take(count) {
             match self.chance.random_bool(0.3) {
                 true => builder.withhold(&view.leaf_hash()),
                 false => {
                     let set: SectionSet = SETS[self.chance.random_range(0..SETS.len())].parse().unwrap();
+                    let joined = held.map_or(set, |held| held.union(set));
+                    widens += Widths::of_sections(*held).becoming(Widths::of_sections(Some(joined)));
+                    *held = Some(joined);
                     builder.disclose(view.redact(set).bytes())
                 }
             };
         }
-        Some(StoredChunk::overlay(
-            origin.clone(),
-            from as u64,
-            builder.finish().unwrap(),
-        ))
+        let body = builder.finish().unwrap();
+        Some(StoredChunk::overlay(origin.clone(), from as u64, body, widens))
     }
 
     /// The next batch: one to four items of any kind, and a state that tells its number.
-    pub(super) fn next(&mut self) -> Batch {
+    pub(in crate::store::journal) fn next(&mut self) -> Batch {
         self.made += 1;
         let mut batch = Batch::new().set("made", self.made.to_be_bytes().to_vec());
         for _ in 0..self.chance.random_range(1..=4) {
@@ -147,16 +159,16 @@ impl Batches {
 }
 
 /// The number of the last batch that a store holds.
-pub(super) fn made(store: &dyn Store) -> u64 {
+pub(in crate::store::journal) fn made(store: &dyn Store) -> u64 {
     let made = store.state("made").unwrap();
     made.map_or(0, |bytes| u64::from_be_bytes(bytes.as_ref().try_into().unwrap()))
 }
 
 /// Everything that can be asked of a store, with the errors that it answers.
 #[derive(Debug, PartialEq)]
-pub(super) struct Answers(Vec<(String, Result<String, String>)>);
+pub(in crate::store::journal) struct Answers(Vec<(String, Result<String, String>)>);
 
-pub(super) fn answers(store: &dyn Store) -> Answers {
+pub(in crate::store::journal) fn answers(store: &dyn Store) -> Answers {
     let mut all = Vec::new();
     let mut ask = |question: String, answer: Result<String, StoreError>| {
         all.push((question, answer.map_err(|error| error.to_string())));
@@ -190,6 +202,10 @@ pub(super) fn answers(store: &dyn Store) -> Answers {
             .ok()
             .and_then(|head| head.as_ref())
             .map_or(0, |head| head.size());
+        ask(
+            format!("{origin} widths"),
+            store.widths(&origin).map(|widths| format!("{widths:?}")),
+        );
         ask(format!("{origin} head"), head.map(|head| format!("{head:?}")));
         for index in 0..=size {
             ask(
@@ -224,7 +240,7 @@ pub(super) fn answers(store: &dyn Store) -> Answers {
 
 impl Answers {
     /// Panics at the first answer that differs.
-    pub(super) fn assert_same(&self, expected: &Self) {
+    pub(in crate::store::journal) fn assert_same(&self, expected: &Self) {
         for (found, expected) in self.0.iter().zip(&expected.0) {
             assert_eq!(found, expected);
         }
@@ -232,7 +248,7 @@ impl Answers {
     }
 
     /// Whether every answer is the expected one or an error that tells of damage; the number of errors.
-    pub(super) fn assert_same_or_damaged(&self, expected: &Self) -> usize {
+    pub(in crate::store::journal) fn assert_same_or_damaged(&self, expected: &Self) -> usize {
         let mut damaged = 0;
         let expected: HashMap<_, _> = expected.0.iter().map(|(question, answer)| (question, answer)).collect();
         for (question, answer) in &self.0 {

@@ -8,7 +8,8 @@ use super::{
     open,
 };
 use crate::store::{
-    Batch, InvalidBatch, MemoryStore, Store, StoreError, StoredChunk, disk::simulated::SimulatedDisk, journal::Journal,
+    Batch, InvalidBatch, MemoryStore, Store, StoreError, StoredChunk, Widths, disk::simulated::SimulatedDisk,
+    journal::Journal,
 };
 
 /// Appends to both; reopens after each count of batches.
@@ -92,7 +93,12 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
     refuse(Batch::new().chunk(first.clone()), out_of_place);
     refuse(Batch::new().chunk(second.clone()).chunk(second.clone()), out_of_place);
     refuse(
-        Batch::new().chunk(StoredChunk::overlay(origin.clone(), 2, second.body.clone())),
+        Batch::new().chunk(StoredChunk::overlay(
+            origin.clone(),
+            2,
+            second.body.clone(),
+            Widths::default(),
+        )),
         out_of_place,
     );
     refuse(
