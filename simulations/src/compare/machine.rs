@@ -1,4 +1,6 @@
 //! What the figures were taken on, in a line: ratios hold elsewhere, rates don't.
+//!
+//! A debug build is said here too: no picture or table of its figures should pass for more.
 
 use std::{fs, thread};
 
@@ -18,7 +20,11 @@ pub fn describe() -> String {
         let version: Vec<&str> = release.split(['.', '-']).take(2).collect();
         format!("Linux {}", version.join("."))
     });
-    let told: Vec<String> = [processor, cores, memory, kernel].into_iter().flatten().collect();
+    let debug = cfg!(debug_assertions).then(|| "a debug build, whose figures mean nothing".to_owned());
+    let told: Vec<String> = [processor, cores, memory, kernel, debug]
+        .into_iter()
+        .flatten()
+        .collect();
     told.join(", ")
 }
 

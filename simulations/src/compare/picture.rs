@@ -106,7 +106,7 @@ fn chart(canvas: &mut Canvas, axis: &Axis, groups: &[Group]) {
     for group in groups {
         canvas.down(30.0);
         canvas.text(MARGIN, Anchor::Start, Ink::Strong, group.name);
-        for (line, text) in wrap(group.what, Ink::Small, RIGHT - BARS.0).iter().enumerate() {
+        for (line, text) in wrap(&group.what, Ink::Small, RIGHT - BARS.0).iter().enumerate() {
             canvas.down(if line == 0 { 0.0 } else { LINE });
             canvas.text(BARS.0, Anchor::Start, Ink::Small, text);
         }

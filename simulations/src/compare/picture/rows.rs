@@ -11,7 +11,7 @@ use crate::compare::{
 /// A workload's rows.
 pub(super) struct Group {
     pub(super) name: &'static str,
-    pub(super) what: &'static str,
+    pub(super) what: String,
     pub(super) rows: Vec<Row>,
 }
 
@@ -58,16 +58,17 @@ impl Group {
         };
         let mut rows: Vec<Row> = outcome.others().flat_map(bars).map(Row::Bar).collect();
         if let (true, Some(ours)) = (rows.is_empty(), outcome.icomm()) {
-            let figure = format!("{} {}", figure(ours.value.median), outcome.workload.unit);
-            rows.push(Row::Alone { figure });
+            let alone = format!("{} {}", figure(ours.value.median), outcome.workload.unit);
+            rows.push(Row::Alone { figure: alone });
         }
         rows.extend(outcome.absent.iter().map(|absent| Row::Absent {
             name: absent.name,
             why: absent.why.clone(),
         }));
+        let Outcome { workload, size, .. } = outcome;
         Self {
-            name: outcome.workload.name,
-            what: outcome.workload.what,
+            name: workload.name,
+            what: format!("{} ({} {})", workload.what, figure(*size as f64), workload.counts),
             rows,
         }
     }
