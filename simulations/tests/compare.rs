@@ -8,12 +8,16 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::disallowed_methods,
     reason = "tests"
 )]
 
 use std::{
     io::Write as _,
-    process::{Command, Output},
+    path::Path,
+    process::{Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use icomm_simulations::compare::workloads;
@@ -153,4 +157,51 @@ fn what_is_not_there_is_refused() {
         "{why}"
     );
     assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn whoever_stops_it_nothing_runs_on() {
+    for (signal, cleans) in [("TERM", true), ("KILL", false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_compare"))
+            .args(["--scale", "tiny", "--rounds", "100", "catch-up"])
+            .env("TMPDIR", folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Both nodes run, and the servers of those peers that are installed do or are about to.
+        soon("the nodes don't start", || runs_in(folder.path()) >= 2);
+        thread::sleep(Duration::from_millis(300));
+        let killed = Command::new("kill")
+            .arg(format!("-{signal}"))
+            .arg(child.id().to_string())
+            .status()
+            .unwrap();
+        assert!(killed.success());
+        let status = child.wait().unwrap();
+        assert_eq!(status.code(), cleans.then_some(1), "SIG{signal}");
+        soon("something runs on", || runs_in(folder.path()) == 0);
+        let left = folder.path().read_dir().unwrap().count();
+        assert!(!cleans || left == 0, "{left} folders are left");
+    }
+}
+
+/// Waits until something is so.
+fn soon(otherwise: &str, holds: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < Duration::from_secs(60), "{otherwise}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// How many processes were started with something of that folder among their arguments.
+fn runs_in(folder: &Path) -> usize {
+    let folder = folder.to_str().unwrap();
+    let processes = Path::new("/proc").read_dir().unwrap();
+    let lines = processes.filter_map(|entry| std::fs::read(entry.ok()?.path().join("cmdline")).ok());
+    lines
+        .filter(|line| String::from_utf8_lossy(line).contains(folder))
+        .count()
 }

@@ -3,7 +3,7 @@
 //! Called by the name `icomm` it is the node itself, so that one build makes all that a run needs.
 
 use std::{
-    env, fs,
+    env, fs, io,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -26,6 +26,7 @@ use icomm_simulations::compare::{
     workloads,
 };
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// The name under which this program is the node.
 const NODE: &str = "icomm";
@@ -107,9 +108,18 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         tokio::select! {
             result = measure(arguments, &chosen) => result,
             // What runs is dropped, and with it every server and every folder.
-            result = tokio::signal::ctrl_c() => result.map_err(Into::into).and_then(|()| anyhow::bail!("interrupted")),
+            result = stopped() => result.map_err(Into::into).and_then(|()| anyhow::bail!("interrupted")),
         }
     })
+}
+
+/// Waits until we are told to stop: from the terminal, or by whoever gave us only so much time.
+async fn stopped() -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result,
+        _ = terminate.recv() => Ok(()),
+    }
 }
 
 fn chosen(names: &[String]) -> anyhow::Result<Vec<&'static Workload>> {
