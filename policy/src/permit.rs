@@ -9,9 +9,9 @@
 //!     icomm_policy::Disclosed { form: other.form, ..honest }
 //! }
 //! ```
-//! ```compile_fail,E0451
-//! fn forge(view: icomm_proto::Denominalised) -> icomm_policy::Upstream {
-//!     icomm_policy::Upstream { view: Some(view) }
+//! ```compile_fail,E0423
+//! fn forge(view: icomm_proto::Denominalised) -> icomm_policy::Upstream<'static> {
+//!     icomm_policy::Upstream(view)
 //! }
 //! ```
 //! ```compile_fail,E0423
@@ -285,50 +285,66 @@ impl<'a> Disclosed<'a> {
 
 /// What the global node is given of one entry: a [`Denominalised`] view or a leaf hash. There is no third.
 #[derive(Clone, Debug)]
-pub struct Upstream<'a> {
-    leaf: Hash,
-    view: Option<(Denominalised, &'a Permit)>,
+pub struct Upstream<'a>(Up<'a>);
+
+#[derive(Clone, Debug)]
+enum Up<'a> {
+    View(Denominalised, &'a Permit),
+    /// The hash is computed when it is asked for.
+    Withheld(&'a View),
+    Hash(Hash),
 }
 
 impl<'a> Upstream<'a> {
-    /// An entry of which the holder itself knows the leaf hash only, or may not send more.
+    /// An entry of which the holder itself knows the leaf hash only.
     #[must_use]
     pub const fn hash(leaf: Hash) -> Self {
-        Self { leaf, view: None }
+        Self(Up::Hash(leaf))
+    }
+
+    pub(crate) const fn withheld(view: &'a View) -> Self {
+        Self(Up::Withheld(view))
     }
 
     /// What goes of `view` on `permit` at `now`.
-    pub(crate) fn of(view: &View, permit: &'a Permit, now: u64) -> Result<Self, NotDenominalised> {
+    pub(crate) fn of(view: &'a View, permit: &'a Permit, now: u64) -> Result<Self, NotDenominalised> {
         let open = permit.upstream(view, now)?;
-        Ok(Self {
-            leaf: view.leaf_hash(),
-            view: open.map(|open| (open, permit)),
-        })
+        Ok(open.map_or(Self::withheld(view), |open| Self(Up::View(open, permit))))
     }
 
     /// The entry's leaf hash.
     #[must_use]
-    pub const fn leaf_hash(&self) -> &Hash {
-        &self.leaf
+    pub fn leaf_hash(&self) -> Hash {
+        match &self.0 {
+            Up::View(open, _) => open.view().leaf_hash(),
+            Up::Withheld(view) => view.leaf_hash(),
+            Up::Hash(leaf) => *leaf,
+        }
     }
 
     /// The view that goes; none when the entry is withheld.
     #[must_use]
-    pub fn view(&self) -> Option<&Denominalised> {
-        self.view.as_ref().map(|(view, _)| view)
+    pub const fn view(&self) -> Option<&Denominalised> {
+        match &self.0 {
+            Up::View(open, _) => Some(open),
+            Up::Withheld(_) | Up::Hash(_) => None,
+        }
     }
 
     /// The permit on which it goes; none when it is withheld.
     #[must_use]
-    pub fn permit(&self) -> Option<&'a Permit> {
-        self.view.as_ref().map(|(_, permit)| *permit)
+    pub const fn permit(&self) -> Option<&'a Permit> {
+        match &self.0 {
+            Up::View(_, permit) => Some(permit),
+            Up::Withheld(_) | Up::Hash(_) => None,
+        }
     }
 
     /// Adds it to a chunk.
     pub fn write(&self, chunk: &mut ChunkBuilder) {
         match self.view() {
             Some(open) => chunk.disclose(open.view().bytes()),
-            None => chunk.withhold(&self.leaf),
+            None => chunk.withhold(&self.leaf_hash()),
         };
     }
 }

@@ -265,12 +265,12 @@ impl UpstreamSession {
     pub fn disclose<'a>(
         &'a mut self,
         origin: &MemberId,
-        view: &View,
+        view: &'a View,
         now: u64,
     ) -> Result<Upstream<'a>, NotDenominalised> {
         match self.0.decide(origin, view, now) {
             Decision::Permit(permit) => Upstream::of(view, permit, now),
-            Decision::Forbid(_) => Ok(Upstream::hash(view.leaf_hash())),
+            Decision::Forbid(_) => Ok(Upstream::withheld(view)),
         }
     }
 }

@@ -614,8 +614,9 @@ fn a_session_to_the_global_node_yields_denominalised_views_only() {
     let record = view(&class("KE"));
     let upstream = session.disclose(&member("KE"), &record, NOON).unwrap();
     assert_eq!(upstream.view().unwrap().view().sections(), Case.into());
-    assert_eq!(upstream.leaf_hash(), &record.leaf_hash());
-    let withheld = session.disclose(&member("TZ"), &view(&class("TZ")), NOON).unwrap();
+    assert_eq!(upstream.leaf_hash(), record.leaf_hash());
+    let of_tz = view(&class("TZ"));
+    let withheld = session.disclose(&member("TZ"), &of_tz, NOON).unwrap();
     assert!(withheld.view().is_none() && withheld.permit().is_none());
     // Who only says that it is global gets nothing.
     let liar = Receiver {
