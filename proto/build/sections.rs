@@ -207,6 +207,13 @@ pub(crate) fn messages(pool: &DescriptorPool) -> Result<Vec<Message>, String> {
                     ));
                 }
             };
+            if field.number() >= 64 {
+                return Err(format!(
+                    "field `{}` has number {}; sections use numbers below 64",
+                    field.full_name(),
+                    field.number()
+                ));
+            }
             fields.push(Field {
                 number: field.number(),
                 repeated: field.is_list(),
@@ -222,21 +229,24 @@ pub(crate) fn messages(pool: &DescriptorPool) -> Result<Vec<Message>, String> {
     Ok(messages)
 }
 
-/// The Rust source of the generated table of messages.
+/// The Rust source of the generated table of messages: for each a slot a field number, from 0.
 pub(crate) fn messages_table(messages: &[Message]) -> String {
-    let mut source = String::from("const MESSAGES: &[&[Field]] = &[\n");
+    let mut source = String::from("const MESSAGES: &[&[Option<Field>]] = &[\n");
     for Message { name, fields } in messages {
         let _ = writeln!(source, "    // {name}\n    &[");
+        let mut next = 0;
         for Field {
             number,
             repeated,
             content,
         } in fields
         {
+            (next..*number).for_each(|_| source.push_str("        None,\n"));
             let _ = writeln!(
                 source,
-                "        Field {{ number: {number}, repeated: {repeated}, content: Content::{content} }},"
+                "        Some(Field {{ repeated: {repeated}, content: Content::{content} }}),"
             );
+            next = number + 1;
         }
         source.push_str("    ],\n");
     }

@@ -11,19 +11,18 @@
 use std::fmt;
 
 use bytes::BufMut;
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::id::{InvalidRecordId, RecordId};
 use crate::kind::RecordKind;
 use crate::log::{Hash, leaf_hash};
 use crate::section::{SectionKind, SectionSet};
+use crate::sha256::{HASH_BYTES, sha256};
 
 /// First byte of every entry of this format.
 const TAG: u8 = 0x01;
 /// Bytes before the first section's hash.
 const HEAD_BYTES: usize = 40;
-const HASH_BYTES: usize = 32;
 /// Bytes of a section's number and hash.
 const COMMITMENT_BYTES: usize = 1 + HASH_BYTES;
 /// Separates section hashes from every other use of SHA-256.
@@ -275,17 +274,9 @@ fn ascending(numbers: impl Iterator<Item = u8>) -> Result<SectionSet, InvalidEnt
 /// The salt is random, so that a withheld section of few possible values can't be found by trying them.
 #[must_use]
 pub fn section_hash(kind: SectionKind, salt: &[u8; SALT_BYTES], bytes: &[u8]) -> [u8; HASH_BYTES] {
-    let mut head = [0; SECTION_DOMAIN.len() + 1 + SALT_BYTES];
-    let (domain, rest) = head.split_at_mut(SECTION_DOMAIN.len());
-    domain.copy_from_slice(SECTION_DOMAIN);
-    if let Some((number, place)) = rest.split_first_mut() {
-        *number = kind.number();
-        place.copy_from_slice(salt);
-    }
-    let mut hash = Sha256::new();
-    hash.update(head);
-    hash.update(bytes);
-    hash.finalize().into()
+    /// Nearly every section that is not free text.
+    const BLOCKS: usize = 8;
+    sha256::<BLOCKS>(&[SECTION_DOMAIN, &[kind.number()], salt, bytes])
 }
 
 #[cfg(test)]

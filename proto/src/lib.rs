@@ -19,6 +19,7 @@ pub mod record;
 pub mod render;
 pub mod seal;
 pub mod section;
+mod sha256;
 mod text;
 pub mod v1;
 pub mod validate;
@@ -33,7 +34,7 @@ pub use origin::{InvalidOrigin, LogName, Origin};
 pub use record::{FieldError, Reason, Record};
 pub use render::{view_json, view_text};
 pub use section::{SectionKind, SectionSet, Sensitivity, UnknownSection};
-pub use view::{ForeignField, InvalidSection, InvalidView, Tampered, VerifiedView, View};
+pub use view::{ForeignField, InvalidSection, InvalidView, Tampered, VerifiedView, View, ViewRef};
 
 #[cfg(test)]
 #[path = "../build/sections.rs"]

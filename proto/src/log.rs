@@ -37,4 +37,4 @@ pub use proof::{
     ConsistencyProof, InclusionProof, InvalidProof, LeafHashes, OutOfRange, ProofError, consistency_proof,
     inclusion_proof,
 };
-pub use verify::{InvalidChunk, VerifiedChunk, verify_chunk, verify_overlay};
+pub use verify::{InvalidChunk, VerifiedChunk, verify_chunk, verify_chunk_with, verify_overlay};

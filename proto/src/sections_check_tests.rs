@@ -129,7 +129,7 @@ fn a_section_inside_another_is_refused() {
 fn messages_are_listed_once_with_their_fields() {
     let pool = compile(
         "message Part { string name = 2; uint32 count = 1; }
-         message Case { option (icomm.v1.sensitivity) = SENSITIVITY_OPEN; Part one = 1; repeated Part more = 9; }
+         message Case { option (icomm.v1.sensitivity) = SENSITIVITY_OPEN; Part one = 1; repeated Part more = 4; }
          message Draft { Case case = 2; }",
     );
     let source = messages_table(&messages(&pool).unwrap());
@@ -139,14 +139,18 @@ fn messages_are_listed_once_with_their_fields() {
         .filter(|line| !line.starts_with("//"))
         .collect();
     let expected = [
-        "const MESSAGES: &[&[Field]] = &[",
+        "const MESSAGES: &[&[Option<Field>]] = &[",
         "&[",
-        "Field { number: 1, repeated: false, content: Content::Message(1) },",
-        "Field { number: 9, repeated: true, content: Content::Message(1) },",
+        "None,",
+        "Some(Field { repeated: false, content: Content::Message(1) }),",
+        "None,",
+        "None,",
+        "Some(Field { repeated: true, content: Content::Message(1) }),",
         "],",
         "&[",
-        "Field { number: 1, repeated: false, content: Content::Varint },",
-        "Field { number: 2, repeated: false, content: Content::Bytes },",
+        "None,",
+        "Some(Field { repeated: false, content: Content::Varint }),",
+        "Some(Field { repeated: false, content: Content::Bytes }),",
         "],",
         "];",
     ];
@@ -163,5 +167,18 @@ fn a_type_that_the_walk_does_not_know_is_refused() {
         messages(&pool)
             .unwrap_err()
             .contains("`icomm.v1.Case.weight` has a type")
+    );
+}
+
+#[test]
+fn a_number_that_the_walk_has_no_place_for_is_refused() {
+    let pool = compile(
+        "message Case { option (icomm.v1.sensitivity) = SENSITIVITY_OPEN; string far = 64; }
+         message Draft { Case case = 2; }",
+    );
+    assert!(
+        messages(&pool)
+            .unwrap_err()
+            .contains("`icomm.v1.Case.far` has number 64")
     );
 }

@@ -13,15 +13,17 @@ use std::ops::Range;
 use bytes::{BufMut, Bytes};
 use prost::Message;
 
-use crate::entry::{Entry, EntryHead, SALT_BYTES, section_hash};
+use crate::entry::{Entry, EntryHead};
 use crate::log::Hash;
 use crate::section::{SectionKind, SectionSet};
 use crate::v1;
 
+mod borrowed;
 mod fields;
 mod invalid;
 mod layout;
 
+pub use borrowed::ViewRef;
 pub use fields::ForeignField;
 pub(crate) use fields::{check_fields, varint};
 pub use invalid::{InvalidSection, InvalidView, Tampered};
@@ -60,10 +62,16 @@ impl View {
         &self.bytes
     }
 
+    /// The same view, borrowed.
+    #[must_use]
+    pub fn borrowed(&self) -> ViewRef<'_> {
+        ViewRef::parsed(&self.bytes, self.layout)
+    }
+
     /// The entry, which is the same in every view of it.
     #[must_use]
     pub fn entry(&self) -> Entry<'_> {
-        Entry::parsed(self.slice(self.layout.entry()), self.layout.head, self.layout.committed)
+        self.borrowed().entry()
     }
 
     /// What the entry does, with which record.
@@ -93,18 +101,14 @@ impl View {
     /// A disclosed section's bytes: the encoded message of that section.
     #[must_use]
     pub fn section(&self, kind: SectionKind) -> Option<&[u8]> {
-        Some(self.slice(self.layout.section(kind)?.content()))
+        self.borrowed().section(kind)
     }
 
     /// The bytes of `Case.class`, which policies decide on, found without decoding the rest. None if section `case` is
     /// withheld or does not begin with it.
     #[must_use]
     pub fn class_bytes(&self) -> Option<&[u8]> {
-        /// Field 1, length-delimited.
-        const CLASS: u8 = 0x0a;
-        let mut rest = self.section(SectionKind::Case)?.strip_prefix(&[CLASS])?;
-        let len = prost::encoding::decode_varint(&mut rest).ok()?;
-        rest.get(..usize::try_from(len).ok()?)
+        self.borrowed().class_bytes()
     }
 
     /// The view without what is not in `sections`. Shares the bytes when there is nothing to leave out.
@@ -145,26 +149,12 @@ impl View {
     /// # Errors
     /// With the first such field: its originator's fault, or its originator has a newer version.
     pub fn check_fields(&self) -> Result<(), ForeignField> {
-        self.sections()
-            .iter()
-            .try_for_each(|kind| check_fields(kind, self.section(kind).unwrap_or_default()))
+        self.borrowed().check_fields()
     }
 
     /// Checks every disclosed section against the hash that the entry commits to.
     pub fn verify(self) -> Result<VerifiedView, Tampered> {
-        let entry = self.entry();
-        for kind in self.layout.disclosed.iter() {
-            let salt = self
-                .layout
-                .section(kind)
-                .and_then(|place| self.slice(place.salt()).first_chunk::<SALT_BYTES>());
-            let (Some(salt), Some(bytes)) = (salt, self.section(kind)) else {
-                return Err(Tampered(kind));
-            };
-            if entry.section_hash(kind) != Some(&section_hash(kind, salt, bytes)) {
-                return Err(Tampered(kind));
-            }
-        }
+        self.borrowed().verify()?;
         Ok(VerifiedView(self))
     }
 
@@ -188,10 +178,8 @@ impl View {
             .transpose()
     }
 
-    /// Bytes of a range that `Layout::parse` found inside them.
     fn slice(&self, range: Range<usize>) -> &[u8] {
-        debug_assert!(range.end <= self.bytes.len(), "a layout's ranges lie inside the bytes");
-        self.bytes.get(range).unwrap_or_default()
+        self.layout.slice(&self.bytes, range)
     }
 }
 

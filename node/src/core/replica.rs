@@ -14,10 +14,10 @@
 use bytes::Bytes;
 use icomm_pki::{MemberId, MemberPublicKey};
 use icomm_proto::log::{
-    CHUNK_ENTRIES_MAX, ChunkBody, Frontier, Hash, InvalidCheckpoint, InvalidChunk, InvalidChunkBody, Item,
-    VerifiedCheckpoint, verify_chunk, verify_overlay,
+    CHUNK_ENTRIES_MAX, ChunkBody, Frontier, Hash, InvalidCheckpoint, InvalidChunk, InvalidChunkBody, ItemRef,
+    VerifiedCheckpoint, verify_chunk_with, verify_overlay,
 };
-use icomm_proto::{ForeignField, InvalidView, Origin, SectionSet, View, v1};
+use icomm_proto::{ForeignField, InvalidView, Origin, SectionSet, ViewRef, v1};
 use thiserror::Error;
 
 use crate::store::{Boundary, Store, StoreError, StoredChunk, Widths};
@@ -93,6 +93,22 @@ pub enum Admission {
     AnySection,
     /// The open section only: this is a global node.
     OpenOnly,
+}
+
+impl Admission {
+    /// In a global node views of more than the open section have no place, nor have fields of it that this version does
+    /// not know.
+    fn admit(self, index: u64, view: &ViewRef<'_>) -> Result<(), ChunkFault> {
+        if self == Self::AnySection {
+            return Ok(());
+        }
+        let sections = view.sections();
+        if !sections.is_subset(SectionSet::open()) {
+            return Err(ChunkFault::NotDenominalised { index, sections });
+        }
+        view.check_fields()
+            .map_err(|source| ChunkFault::ForeignField { index, source })
+    }
 }
 
 /// Why a chunk was refused. Nothing of it was stored.
@@ -286,21 +302,19 @@ impl Replica {
         }
         self.same_history(&signed, held)?;
         let body = ChunkBody::parse(body, count)?;
-        if admission == Admission::OpenOnly {
-            only_open(&body, from)?;
-        }
         // At most `count`, which is 32 bits wide.
         let overlap = u32::try_from(size.min(end) - from).unwrap_or(count);
         let (known, new) = body.split(overlap);
 
         let mut chunks = Vec::with_capacity(2);
         if let Some(known) = known
-            && let Some(widens) = self.widens(from, &known, held)?
+            && let Some(widens) = self.widens(from, &known, admission, held)?
         {
             chunks.push(StoredChunk::overlay(self.origin.clone(), from, known, widens));
         }
         if let Some(new) = new {
-            let (new, frontier, signed) = verify_chunk(&self.frontier, signed, new)?.into_parts();
+            let admit = |index, view: &ViewRef<'_>| admission.admit(index, view);
+            let (new, frontier, signed) = verify_chunk_with(&self.frontier, signed, new, admit)?.into_parts();
             self.frontier = frontier.clone();
             self.checkpoint = Some(signed.note().clone());
             chunks.push(StoredChunk::extending(
@@ -320,12 +334,18 @@ impl Replica {
 
     /// What changes if entries that are held come with sections that are not; `None` if they don't. Refuses what is not the
     /// same entries.
-    fn widens(&self, from: u64, body: &ChunkBody, held: &dyn Held) -> Result<Option<Widths>, ChunkFault> {
+    fn widens(
+        &self,
+        from: u64,
+        body: &ChunkBody,
+        admission: Admission,
+        held: &dyn Held,
+    ) -> Result<Option<Widths>, ChunkFault> {
         let ours = held.held(&self.origin, from, from + u64::from(body.count()))?;
         let hashes: Vec<Hash> = ours.iter().map(|(hash, _)| *hash).collect();
-        verify_overlay(from, &hashes, body)?;
+        verify_overlay(from, &hashes, body, |index, view| admission.admit(index, view))?;
         let (mut wider, mut widens) = (false, Widths::default());
-        for (item, (_, held)) in body.items().zip(&ours) {
+        for (item, (_, held)) in body.item_refs().zip(&ours) {
             let shown = sections(item);
             let before = held.unwrap_or(SectionSet::EMPTY);
             wider |= !shown.unwrap_or(SectionSet::EMPTY).is_subset(before);
@@ -354,27 +374,11 @@ impl Replica {
 }
 
 /// The sections that an item discloses, if it is more than a hash; what is not a view is refused by verification.
-fn sections(item: Item) -> Option<SectionSet> {
+fn sections(item: ItemRef<'_>) -> Option<SectionSet> {
     match item {
-        Item::Withheld(_) => None,
-        Item::Disclosed(bytes) => View::parse(bytes).ok().map(|view| view.sections()),
+        ItemRef::Withheld(_) => None,
+        ItemRef::Disclosed(bytes) => ViewRef::parse(bytes).ok().map(|view| view.sections()),
     }
-}
-
-/// Views of more than the open section, and fields of it that this version does not know, have no place in a global node.
-fn only_open(body: &ChunkBody, from: u64) -> Result<(), ChunkFault> {
-    for (index, item) in (from..).zip(body.items()) {
-        let Item::Disclosed(bytes) = item else { continue };
-        // What is not a view is refused by verification.
-        let Ok(view) = View::parse(bytes) else { continue };
-        let sections = view.sections();
-        if !sections.is_subset(SectionSet::open()) {
-            return Err(ChunkFault::NotDenominalised { index, sections });
-        }
-        view.check_fields()
-            .map_err(|source| ChunkFault::ForeignField { index, source })?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

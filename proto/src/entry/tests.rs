@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+use sha2::{Digest, Sha256};
+
 use super::*;
 
 fn head() -> EntryHead {

@@ -14,11 +14,11 @@ use std::ops::Range;
 
 use super::{
     checkpoint::VerifiedCheckpoint,
-    chunk::{ChunkBody, Item},
+    chunk::{ChunkBody, ItemRef},
     frontier::Frontier,
     hash::Hash,
 };
-use crate::view::{InvalidView, Tampered, View};
+use crate::view::{InvalidView, Tampered, ViewRef};
 
 /// A chunk that continues a log up to a verified checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,25 +36,33 @@ pub fn verify_chunk(
     checkpoint: VerifiedCheckpoint,
     body: ChunkBody,
 ) -> Result<VerifiedChunk, InvalidChunk> {
+    verify_chunk_with(before, checkpoint, body, |_, _| Ok(()))
+}
+
+/// The same, with a rule of the receiver's own: `admit` is called with every view and its index before that is verified.
+///
+/// # Errors
+/// What `admit` says, or that the entries are not the originator's.
+pub fn verify_chunk_with<E: From<InvalidChunk>>(
+    before: &Frontier,
+    checkpoint: VerifiedCheckpoint,
+    body: ChunkBody,
+    mut admit: impl FnMut(u64, &ViewRef<'_>) -> Result<(), E>,
+) -> Result<VerifiedChunk, E> {
     let end = before.size() + u64::from(body.count());
     if end != checkpoint.size() {
-        return Err(InvalidChunk::Size {
-            from: before.size(),
-            end,
-            checkpoint: checkpoint.size(),
-        });
+        let (from, checkpoint) = (before.size(), checkpoint.size());
+        return Err(InvalidChunk::Size { from, end, checkpoint }.into());
     }
     let mut frontier = before.clone();
     let mut disclosed = 0;
-    for (item, index) in body.items().zip(before.size()..) {
-        disclosed += u32::from(matches!(item, Item::Disclosed(_)));
-        frontier.push(verify_item(item, index)?);
+    for (item, index) in body.item_refs().zip(before.size()..) {
+        disclosed += u32::from(matches!(item, ItemRef::Disclosed(_)));
+        frontier.push(verify_item(item, index, &mut admit)?);
     }
     if frontier.root() != *checkpoint.root() {
-        return Err(InvalidChunk::Root {
-            from: before.size(),
-            end,
-        });
+        let from = before.size();
+        return Err(InvalidChunk::Root { from, end }.into());
     }
     Ok(VerifiedChunk {
         body,
@@ -66,34 +74,40 @@ pub fn verify_chunk(
 }
 
 /// Verifies wider views of entries that are held already: each must be of the entry whose leaf hash is held. `held` are
-/// the leaf hashes from `from` on, one for each item.
-pub fn verify_overlay(from: u64, held: &[Hash], body: &ChunkBody) -> Result<(), InvalidChunk> {
+/// the leaf hashes from `from` on, one for each item; `admit` is as for [`verify_chunk_with`].
+pub fn verify_overlay<E: From<InvalidChunk>>(
+    from: u64,
+    held: &[Hash],
+    body: &ChunkBody,
+    mut admit: impl FnMut(u64, &ViewRef<'_>) -> Result<(), E>,
+) -> Result<(), E> {
     let end = from + u64::from(body.count());
     if held.len() != body.count() as usize {
-        return Err(InvalidChunk::NotHeld {
-            from,
-            end,
-            held: held.len(),
-        });
+        let held = held.len();
+        return Err(InvalidChunk::NotHeld { from, end, held }.into());
     }
-    for ((item, index), leaf) in body.items().zip(from..).zip(held) {
-        if verify_item(item, index)? != *leaf {
-            return Err(InvalidChunk::OtherEntry { index });
+    for ((item, index), leaf) in body.item_refs().zip(from..).zip(held) {
+        if verify_item(item, index, &mut admit)? != *leaf {
+            return Err(InvalidChunk::OtherEntry { index }.into());
         }
     }
     Ok(())
 }
 
 /// The leaf hash of an item whose disclosed sections are what its entry commits to.
-fn verify_item(item: Item, index: u64) -> Result<Hash, InvalidChunk> {
+fn verify_item<E: From<InvalidChunk>>(
+    item: ItemRef<'_>,
+    index: u64,
+    admit: &mut impl FnMut(u64, &ViewRef<'_>) -> Result<(), E>,
+) -> Result<Hash, E> {
     match item {
-        Item::Withheld(leaf) => Ok(leaf),
-        Item::Disclosed(bytes) => {
-            let view = View::parse(bytes).map_err(|source| InvalidChunk::View { index, source })?;
-            let view = view
-                .verify()
+        ItemRef::Withheld(leaf) => Ok(leaf),
+        ItemRef::Disclosed(bytes) => {
+            let view = ViewRef::parse(bytes).map_err(|source| InvalidChunk::View { index, source })?;
+            admit(index, &view)?;
+            view.verify()
                 .map_err(|source| InvalidChunk::Tampered { index, source })?;
-            Ok(view.view().leaf_hash())
+            Ok(view.leaf_hash())
         }
     }
 }

@@ -11,9 +11,9 @@ use crate::section::SectionKind;
 
 include!(concat!(env!("OUT_DIR"), "/messages.rs"));
 
-/// A field of a message type.
+/// A field of a message type; its number is its place in the type's list.
+#[derive(Clone, Copy)]
 struct Field {
-    number: u32,
     repeated: bool,
     content: Content,
 }
@@ -24,7 +24,7 @@ enum Content {
     Varint,
     Bytes,
     /// A message: its place in `MESSAGES`.
-    Message(usize),
+    Message(u8),
 }
 
 /// A section that holds something its message type has no place for: its originator's fault.
@@ -54,47 +54,57 @@ pub enum ForeignField {
 /// Walks over the bytes of a section. Allocates nothing.
 pub(crate) fn check_fields(section: SectionKind, bytes: &[u8]) -> Result<(), ForeignField> {
     // The sections' own messages come first in the table, in the order of their numbers.
-    let message = usize::from(section.number()) - 1;
-    walk(section, message, bytes).ok_or(ForeignField::Malformed(section))?
+    walk(section.number() - 1, bytes).map_err(|flaw| match flaw {
+        Flaw::Unknown(number) => ForeignField::Unknown { section, number },
+        Flaw::Repeated(number) => ForeignField::Repeated { section, number },
+        Flaw::Malformed => ForeignField::Malformed(section),
+    })
 }
 
-/// None if the bytes are no fields. Recursion ends: the types of the table do not contain themselves (a test).
-fn walk(section: SectionKind, message: usize, mut bytes: &[u8]) -> Option<Result<(), ForeignField>> {
-    let fields = MESSAGES.get(message)?;
-    // Field numbers up to 63 seen so far; a message has fewer.
+/// A [`ForeignField`] of a section that the caller knows.
+enum Flaw {
+    Unknown(u32),
+    Repeated(u32),
+    Malformed,
+}
+
+/// Recursion ends: the types of the table do not contain themselves (a test).
+fn walk(message: u8, mut bytes: &[u8]) -> Result<(), Flaw> {
+    let fields = MESSAGES.get(usize::from(message)).ok_or(Flaw::Malformed)?;
+    // The numbers seen so far, all of which are below 64: the build sees to it.
     let mut seen = 0_u64;
     while !bytes.is_empty() {
-        let tag = varint(&mut bytes)?;
-        let number = u32::try_from(tag >> 3).ok()?;
-        let Some(field) = fields.iter().find(|field| field.number == number) else {
-            return Some(Err(ForeignField::Unknown { section, number }));
+        let tag = varint(&mut bytes).ok_or(Flaw::Malformed)?;
+        let number = u32::try_from(tag >> 3).map_err(|_| Flaw::Malformed)?;
+        let Some(Some(field)) = fields.get(number as usize) else {
+            return Err(Flaw::Unknown(number));
         };
-        let bit = 1_u64.checked_shl(number)?;
-        if !field.repeated && seen & bit != 0 {
-            return Some(Err(ForeignField::Repeated { section, number }));
+        let bit = 1_u64.wrapping_shl(number);
+        if seen & bit != 0 && !field.repeated {
+            return Err(Flaw::Repeated(number));
         }
         seen |= bit;
         match (field.content, tag & 7) {
             (Content::Varint, 0) => {
-                varint(&mut bytes)?;
+                varint(&mut bytes).ok_or(Flaw::Malformed)?;
             }
             (content @ (Content::Bytes | Content::Message(_)), 2) => {
-                let len = usize::try_from(varint(&mut bytes)?).ok()?;
-                let (inner, rest) = bytes.split_at_checked(len)?;
+                let len = varint(&mut bytes).and_then(|len| usize::try_from(len).ok());
+                let len = len.ok_or(Flaw::Malformed)?;
+                let (inner, rest) = bytes.split_at_checked(len).ok_or(Flaw::Malformed)?;
                 bytes = rest;
-                if let Content::Message(message) = content
-                    && let Err(foreign) = walk(section, message, inner)?
-                {
-                    return Some(Err(foreign));
+                if let Content::Message(message) = content {
+                    walk(message, inner)?;
                 }
             }
-            _ => return None,
+            _ => return Err(Flaw::Malformed),
         }
     }
-    Some(Ok(()))
+    Ok(())
 }
 
 /// The next varint; None if there is none.
+#[inline]
 pub(crate) fn varint(bytes: &mut &[u8]) -> Option<u64> {
     // Nearly all tags and lengths have one byte.
     if let [byte @ 0..0x80, rest @ ..] = *bytes {
@@ -111,18 +121,18 @@ mod tests {
     use super::*;
     use crate::record::tests::complete;
 
-    fn contains_itself(message: usize, above: &[usize]) -> bool {
+    fn contains_itself(message: u8, above: &[u8]) -> bool {
         above.contains(&message)
-            || MESSAGES[message].iter().any(|field| {
+            || MESSAGES[usize::from(message)].iter().flatten().any(|field| {
                 matches!(field.content, Content::Message(inner) if contains_itself(inner, &[above, &[message]].concat()))
             })
     }
 
     #[test]
     fn no_message_contains_itself_and_numbers_are_small() {
-        for (message, fields) in MESSAGES.iter().enumerate() {
+        for (message, fields) in (0..).zip(MESSAGES) {
             assert!(!contains_itself(message, &[]));
-            assert!(fields.iter().all(|field| field.number < 64));
+            assert!(fields.len() <= 64);
         }
     }
 

@@ -139,6 +139,12 @@ impl Layout {
         self.places.get(usize::from(kind.number()) - 1).copied()
     }
 
+    /// Bytes of a range that [`Self::parse`] found inside them.
+    pub(super) fn slice<'a>(&self, bytes: &'a [u8], range: Range<usize>) -> &'a [u8] {
+        debug_assert!(range.end <= bytes.len(), "a layout's ranges lie inside the bytes");
+        bytes.get(range).unwrap_or_default()
+    }
+
     /// How many bytes the view has.
     pub(super) fn len(&self) -> usize {
         let sections: usize = self

@@ -1,7 +1,7 @@
 //! Whatever a peer sends: the true entries of the true log are stored, or nothing is.
 
-use icomm_proto::log::{CHUNK_BYTES_MAX, Checkpoint, ChunkBuilder};
-use icomm_proto::{SectionKind, Tampered};
+use icomm_proto::log::{CHUNK_BYTES_MAX, Checkpoint, ChunkBuilder, Item};
+use icomm_proto::{SectionKind, Tampered, View};
 use proptest::prelude::*;
 
 use super::*;

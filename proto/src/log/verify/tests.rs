@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    SectionKind, SectionSet,
-    log::{Checkpoint, ChunkBuilder, leaf_hash},
+    SectionKind, SectionSet, View,
+    log::{Checkpoint, ChunkBuilder, Item, leaf_hash},
     view::tests::sealed,
 };
 
@@ -55,6 +55,10 @@ impl Originator {
             })
             .collect()
     }
+}
+
+fn overlay(from: u64, held: &[Hash], body: &ChunkBody) -> Result<(), InvalidChunk> {
+    verify_overlay(from, held, body, |_, _| Ok(()))
 }
 
 fn body(items: &[Item]) -> ChunkBody {
@@ -216,24 +220,24 @@ fn overlays_widen_held_entries_only() {
     let ke = Originator::new(9);
     let held: Vec<Hash> = ke.views[3..6].iter().map(View::leaf_hash).collect();
     let wider = ke.items(3..6, &[Some(SectionSet::ALL), None]);
-    assert_eq!(verify_overlay(3, &held, &body(&wider)), Ok(()));
+    assert_eq!(overlay(3, &held, &body(&wider)), Ok(()));
 
     let not_held = InvalidChunk::NotHeld {
         from: 3,
         end: 6,
         held: 2,
     };
-    assert_eq!(verify_overlay(3, &held[..2], &body(&wider)), Err(not_held));
+    assert_eq!(overlay(3, &held[..2], &body(&wider)), Err(not_held));
     let mut swapped = wider.clone();
     swapped.swap(0, 2);
     assert_eq!(
-        verify_overlay(3, &held, &body(&swapped)),
+        overlay(3, &held, &body(&swapped)),
         Err(InvalidChunk::OtherEntry { index: 3 })
     );
     let other = Item::Disclosed(ke.views[8].bytes().clone());
     let others = [wider[0].clone(), wider[1].clone(), other];
     assert_eq!(
-        verify_overlay(3, &held, &body(&others)),
+        overlay(3, &held, &body(&others)),
         Err(InvalidChunk::OtherEntry { index: 5 })
     );
     let Item::Disclosed(view) = &wider[0] else {
@@ -245,7 +249,7 @@ fn overlays_widen_held_entries_only() {
         wider[2].clone(),
     ];
     assert!(matches!(
-        verify_overlay(3, &held, &body(&cut)),
+        overlay(3, &held, &body(&cut)),
         Err(InvalidChunk::View { index: 3, .. })
     ));
 }
@@ -257,4 +261,27 @@ proptest! {
         let ke = Originator::new(views as u64);
         prop_assert!(verify_chunk(&Frontier::new(), ke.checkpoint(views as u64), body(&items)).is_err());
     }
+}
+
+#[test]
+fn a_receivers_own_rule_is_asked_of_every_view_before_it_counts() {
+    let ke = Originator::new(6);
+    let items = ke.items(2..6, &[Some(SectionSet::ALL), None, Some(SectionSet::open())]);
+    let mut asked = Vec::new();
+    let verified = verify_chunk_with(&ke.frontier(2), ke.checkpoint(6), body(&items), |index, view| {
+        asked.push((index, view.sections()));
+        Ok::<(), InvalidChunk>(())
+    });
+    assert!(verified.is_ok());
+    let three = ke.views[0].sections();
+    assert_eq!(asked, [(2, three), (4, SectionSet::open()), (5, three)]);
+    let refuses = |index, _: &ViewRef<'_>| match index {
+        4 => Err(InvalidChunk::OtherEntry { index }),
+        _ => Ok(()),
+    };
+    let refused = verify_chunk_with(&ke.frontier(2), ke.checkpoint(6), body(&items), refuses);
+    assert_eq!(refused, Err(InvalidChunk::OtherEntry { index: 4 }));
+    let held: Vec<Hash> = ke.views[2..6].iter().map(View::leaf_hash).collect();
+    let refused = verify_overlay(2, &held, &body(&items), refuses);
+    assert_eq!(refused, Err(InvalidChunk::OtherEntry { index: 4 }));
 }
