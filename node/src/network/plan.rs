@@ -7,8 +7,8 @@ use icomm_policy::agreement::Agreement;
 
 use super::NetworkError;
 
-/// The most members of one network on one machine: each is a process.
-pub const MEMBERS_MAX: usize = 64;
+/// The most members of one network on one machine: those that are started are a process each.
+pub const MEMBERS_MAX: usize = 256;
 
 /// A network to start.
 #[derive(Debug, Clone)]

@@ -14,7 +14,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use icomm_node::{environment::Environment, network::Folder};
 use icomm_simulations::compare::{
-    goals,
+    fleet, goals,
     growth::Curve,
     machine,
     outcome::Outcome,
@@ -84,15 +84,16 @@ fn main() -> ExitCode {
         eprintln!("error: another TLS provider is already installed in this process");
         return ExitCode::FAILURE;
     }
-    let name = env::args_os().next().map(PathBuf::from);
-    if name
-        .as_deref()
-        .and_then(Path::file_name)
-        .is_some_and(|name| name == NODE)
-    {
+    let program = env::args_os().next().map(PathBuf::from);
+    let name = program.as_deref().and_then(Path::file_name);
+    if name.is_some_and(|name| name == NODE) {
         return icomm_node::cli::main();
     }
-    match run(&Arguments::parse()) {
+    let result = match name.is_some_and(|name| name == fleet::PROGRAM) {
+        true => fleet::run(env::args_os().skip(1).map(PathBuf::from)),
+        false => run(&Arguments::parse()),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

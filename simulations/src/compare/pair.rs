@@ -40,6 +40,9 @@ pub const ARRIVE_WITHIN: Duration = Duration::from_secs(900);
 /// How often is asked whether it has.
 const POLL: Duration = Duration::from_millis(20);
 
+/// How often a starting node is asked whether it serves.
+const START_POLL: Duration = Duration::from_millis(2);
+
 /// Rows in the file that logs are filled from; a longer log repeats them as new entries.
 pub const ROWS_MAX: u64 = 50_000;
 
@@ -95,6 +98,23 @@ pub async fn start(network: &mut Network, via: Option<SocketAddr>) -> anyhow::Re
     national.reconfigure(dialled, READY_WITHIN).await?;
     network.ratify().await?;
     Ok(())
+}
+
+/// Starts a node that is not running, and tells how long it took until it served.
+///
+/// # Errors
+/// It ends, or does not come into service.
+pub async fn started(node: &mut Node) -> anyhow::Result<Duration> {
+    let begin = Instant::now();
+    node.start()?;
+    loop {
+        node.alive()?;
+        if node.status().await.is_ok_and(|status| status.serving) {
+            return Ok(begin.elapsed());
+        }
+        anyhow::ensure!(begin.elapsed() < READY_WITHIN, "the node does not come into service");
+        tokio::time::sleep(START_POLL).await;
+    }
 }
 
 /// Where a node listens for TLS.

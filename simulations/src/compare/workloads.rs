@@ -6,6 +6,7 @@ pub mod import;
 pub mod latency;
 pub mod policy;
 pub mod reconnect;
+pub mod root;
 pub mod single_commits;
 pub mod streaming;
 pub mod verify;
@@ -19,6 +20,7 @@ pub const ALL: &[Workload] = &[
     streaming::WORKLOAD,
     single_commits::WORKLOAD,
     latency::WORKLOAD,
+    root::WORKLOAD,
     reconnect::WORKLOAD,
     policy::WORKLOAD,
     verify::WORKLOAD,

@@ -10,7 +10,7 @@ use std::{fs, process::Stdio, time::Duration};
 use anyhow::Context as _;
 use futures::future::BoxFuture;
 use icomm_node::network::{Network, Node};
-use tokio::{process::Command, time::Instant};
+use tokio::process::Command;
 
 use crate::compare::{
     meter::{self, Memory},
@@ -36,9 +36,6 @@ pub const WORKLOAD: Workload = Workload {
     growth: Growth::Linear,
     field: |bench| Box::pin(field(bench)),
 };
-
-/// How often a starting node is asked whether it serves.
-const POLL: Duration = Duration::from_millis(2);
 
 /// How long a node may take to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(60);
@@ -83,10 +80,10 @@ impl Footprint {
 
         let node = self.network.node_mut(&national)?;
         node.stop(STOP_WITHIN).await?;
-        let start = started(node).await?;
+        let start = pair::started(node).await?;
         let restarted = memory(node)?;
         node.kill()?;
-        let start_after_kill = started(node).await?;
+        let start_after_kill = pair::started(node).await?;
         let rebuilt = memory(node)?;
         let disk = meter::disk_bytes(&node.config().store.folder)?;
 
@@ -158,23 +155,6 @@ async fn import(bench: &Bench, node: &Node, entries: u64) -> anyhow::Result<()> 
         output.status
     );
     Ok(())
-}
-
-/// Starts a node that is not running, and tells how long it took until it served.
-async fn started(node: &mut Node) -> anyhow::Result<Duration> {
-    let begin = Instant::now();
-    node.start()?;
-    loop {
-        node.alive()?;
-        if node.status().await.is_ok_and(|status| status.serving) {
-            return Ok(begin.elapsed());
-        }
-        anyhow::ensure!(
-            begin.elapsed() < pair::READY_WITHIN,
-            "the node does not come into service"
-        );
-        tokio::time::sleep(POLL).await;
-    }
 }
 
 fn memory(node: &Node) -> anyhow::Result<Memory> {

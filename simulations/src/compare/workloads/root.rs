@@ -1,0 +1,203 @@
+//! g, `root`: the global node takes in the de-nominalised logs of all 187 members at once.
+//!
+//! The root is a process of its own and the one that is measured. The members are real nodes that share a process
+//! ([`Fleet`]): keys, stores, links and TLS of their own, all dialling the root over loopback. Their logs are filled before,
+//! with sealed and signed cases. The clock runs from the first agreement that counts until the root holds every entry. Then
+//! the root is restarted, cleanly and after a kill.
+
+use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
+
+use anyhow::Context as _;
+use futures::future::BoxFuture;
+use icomm_node::{
+    environment::Environment,
+    network::{Folder, Network, Plan, Reach, terms},
+};
+use icomm_pki::{MemberId, Role};
+use icomm_policy::agreement::SignedAgreement;
+use tokio::time::Instant;
+
+use crate::compare::{
+    fleet::Fleet,
+    icomm::seed::{self, Log},
+    meter,
+    pair::{self, DOMAIN, ROOT, SINCE},
+    rows,
+    scale::{Scale, Sizes},
+    series::Sample,
+    workload::{Bench, Better, Contestant, Field, Growth, Kind, Workload},
+};
+
+/// The workload.
+pub const WORKLOAD: Workload = Workload {
+    name: "root",
+    what: "the global node takes in the logs of all members at once, then is restarted",
+    unit: "records/s",
+    better: Better::Higher,
+    sizes: Sizes {
+        tiny: 400,
+        quick: 374_000,
+        full: 10_000_000,
+    },
+    counts: "entries of all members",
+    growth: Growth::Linear,
+    field: |bench| Box::pin(field(bench)),
+};
+
+/// The WCO's members.
+const MEMBERS: u64 = 187;
+
+/// Members where only is shown that it runs.
+const MEMBERS_TINY: u64 = 4;
+
+/// Rows in the file that logs are filled from.
+const ROWS_MAX: u64 = 10_000;
+
+/// How long a node may take to stop.
+const STOP_WITHIN: Duration = Duration::from_secs(60);
+
+/// How often is asked how far it is.
+const POLL: Duration = Duration::from_millis(20);
+
+async fn field(bench: &Bench) -> anyhow::Result<Field> {
+    let root = Root::prepare(bench)?;
+    Ok(Field::default().with(root))
+}
+
+/// The root and its members, whose logs are filled.
+struct Root {
+    bench: Bench,
+    network: Network,
+    homes: Vec<PathBuf>,
+    agreements: Vec<Vec<u8>>,
+    entries: u64,
+}
+
+impl Root {
+    fn prepare(bench: &Bench) -> anyhow::Result<Self> {
+        let (root, since) = (ROOT.parse::<MemberId>()?, SINCE.parse()?);
+        let count = match bench.scale {
+            Scale::Tiny => MEMBERS_TINY,
+            Scale::Quick | Scale::Full => MEMBERS,
+        };
+        let mut members = vec![pair::member(ROOT, Role::Global, Reach::Tls)?];
+        let mut agreements = Vec::new();
+        for number in 1..=count {
+            let member = pair::member(&format!("M{number}"), Role::National, Reach::Nowhere)?;
+            agreements.push(terms::upstream(&member.id, &root, since)?);
+            members.push(member);
+        }
+        let plan = Plan {
+            trust_domain: DOMAIN.parse()?,
+            members,
+            agreements,
+        };
+        let folder = Folder::kept(&bench.fresh_folder("root")?)?;
+        let network = Network::prepare(plan, &bench.program, folder, Environment::system())?;
+        let each = (bench.size / count).max(1);
+        let rows = rows::file(bench, each.min(ROWS_MAX))?;
+        let domain = &network.plan().trust_domain;
+        let (mut keys, mut homes) = (BTreeMap::new(), Vec::new());
+        for node in network.nodes() {
+            let log = Log::of(node, domain)?;
+            keys.insert(node.member().id.clone(), log.key);
+            if node.member().id != root {
+                seed::own_log(node, domain, &rows, each)?;
+                homes.push(node.home().to_owned());
+            }
+        }
+        let mut agreements = Vec::new();
+        for agreement in &network.plan().agreements {
+            let mut signed = SignedAgreement::unsigned(agreement.clone());
+            for party in agreement.parties() {
+                signed.sign(party, keys.get(party).context("a party takes no part")?)?;
+            }
+            agreements.push(signed.to_bytes());
+        }
+        Ok(Self {
+            bench: bench.clone(),
+            network,
+            homes,
+            agreements,
+            entries: each * count,
+        })
+    }
+
+    async fn measure(&mut self) -> anyhow::Result<Sample> {
+        let root = self.network.node_mut(&ROOT.parse()?)?;
+        root.stop(STOP_WITHIN).await?;
+        if root.config().store.folder.exists() {
+            fs::remove_dir_all(&root.config().store.folder)?;
+        }
+        root.start()?;
+        root.ready(pair::READY_WITHIN).await?;
+        let fleet = Fleet::start(&self.bench, &self.homes).await?;
+        let deadline = Instant::now() + pair::READY_WITHIN;
+        let linked = |link: &icomm_proto::v1::Link| link.state == "connected";
+        while root.status().await?.links.iter().filter(|link| linked(link)).count() < self.homes.len() {
+            anyhow::ensure!(Instant::now() < deadline, "not all members are linked with the root");
+            tokio::time::sleep(POLL).await;
+        }
+        let process = root.process_id().context("the root does not run")?;
+        let idle = meter::memory(process)?;
+
+        let (begin, cpu) = (Instant::now(), meter::cpu_seconds(&[process])?);
+        for agreement in &self.agreements {
+            root.accept_agreement(agreement.clone().into()).await?;
+        }
+        let deadline = begin + pair::ARRIVE_WITHIN;
+        loop {
+            let held: u64 = root.status().await?.logs.iter().map(|log| log.denominalised).sum();
+            if held >= self.entries {
+                anyhow::ensure!(held == self.entries, "{held} views of {} entries", self.entries);
+                break;
+            }
+            anyhow::ensure!(Instant::now() < deadline, "of {} views {held} arrived", self.entries);
+            tokio::time::sleep(POLL).await;
+        }
+        let (wall, cpu) = (begin.elapsed().as_secs_f64(), meter::cpu_seconds(&[process])? - cpu);
+        let memory = meter::memory(process)?;
+        fleet.stop().await?;
+
+        root.stop(STOP_WITHIN).await?;
+        let disk = meter::disk_bytes(&root.config().store.folder)?;
+        let start = pair::started(root).await?;
+        let restarted = meter::memory(root.process_id().context("the root does not run")?)?;
+        root.kill()?;
+        let start_after_kill = pair::started(root).await?;
+        let mb = |bytes: u64| bytes as f64 / 1e6;
+        Ok(Sample::rate(self.entries, wall, cpu)
+            .with("root_memory_mb", mb(memory.peak))
+            .with("linked_memory_mb", mb(idle.now))
+            .with("filled_memory_mb", mb(memory.now))
+            .with("restarted_memory_mb", mb(restarted.now))
+            .with("disk_bytes_per_record", disk as f64 / self.entries as f64)
+            .with("start_ms", start.as_secs_f64() * 1000.0)
+            .with("start_after_kill_ms", start_after_kill.as_secs_f64() * 1000.0))
+    }
+}
+
+impl Contestant for Root {
+    fn name(&self) -> &'static str {
+        "icomm"
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Icomm
+    }
+
+    fn remark(&self) -> String {
+        format!(
+            "{} members, real nodes that share one process; CPU and memory (the most at any time) of the root alone",
+            self.homes.len()
+        )
+    }
+
+    fn round(&mut self) -> BoxFuture<'_, anyhow::Result<Sample>> {
+        Box::pin(self.measure())
+    }
+
+    fn finish(&mut self) -> BoxFuture<'_, anyhow::Result<()>> {
+        Box::pin(async { Ok(self.network.stop().await?) })
+    }
+}
