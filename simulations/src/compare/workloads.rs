@@ -2,6 +2,7 @@
 
 pub mod catch_up;
 pub mod footprint;
+pub mod hub;
 pub mod import;
 pub mod latency;
 pub mod policy;
@@ -20,6 +21,7 @@ pub const ALL: &[Workload] = &[
     streaming::WORKLOAD,
     single_commits::WORKLOAD,
     latency::WORKLOAD,
+    hub::WORKLOAD,
     root::WORKLOAD,
     reconnect::WORKLOAD,
     policy::WORKLOAD,
