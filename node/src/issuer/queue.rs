@@ -85,7 +85,7 @@ impl Queue {
     /// Waits until there is enough for a commit; none when the queue is closed and empty.
     pub(super) fn gather(&self) -> Option<Vec<Request>> {
         let mut state =
-            self.wait_while(|state| !state.is_worth_a_commit() && !(state.closed && state.waiting.is_empty()));
+            self.wait_while(|state| !(state.is_worth_a_commit() || state.closed && state.waiting.is_empty()));
         let (mut records, mut bytes) = (0, 0);
         let mut gathered = Vec::new();
         while records < COMMIT_RECORDS_MAX

@@ -205,31 +205,31 @@ impl<'a, M: Message<'a>> Field<'a> for Vec<M> {
 
 /// Numbers: how a varint becomes one, and one a varint.
 macro_rules! varints {
-    ($($number:ty: $read:expr, $write:expr;)*) => {$(
+    ($($number:ty: $varint:ident => $read:expr, $value:ident => $write:expr;)*) => {$(
         impl<'a> Field<'a> for $number {
             fn read(&mut self, wire: u8, bytes: &mut &'a [u8]) -> Result<(), InvalidDraft> {
                 if wire != VARINT {
                     return Err(InvalidDraft);
                 }
-                let read: fn(u64) -> Self = $read;
-                *self = read(varint(bytes).ok_or(InvalidDraft)?);
+                let $varint = varint(bytes).ok_or(InvalidDraft)?;
+                *self = $read;
                 Ok(())
             }
 
             fn write(&self, number: u32, out: &mut Vec<u8>) {
-                let write: fn(Self) -> u64 = $write;
-                if *self != Self::default() {
+                let $value = *self;
+                if $value != Self::default() {
                     write_tag(number, VARINT, out);
-                    encode_varint(write(*self), out);
+                    encode_varint($write, out);
                 }
             }
 
             fn encoded_len(&self, number: u32) -> usize {
-                let write: fn(Self) -> u64 = $write;
-                if *self == Self::default() {
+                let $value = *self;
+                if $value == Self::default() {
                     return 0;
                 }
-                encoded_len_varint(u64::from(number << 3)) + encoded_len_varint(write(*self))
+                encoded_len_varint(u64::from(number << 3)) + encoded_len_varint($write)
             }
         }
 
@@ -249,10 +249,10 @@ macro_rules! varints {
 
 // What is too long for its type is cut, as protobuf says.
 varints! {
-    bool: |varint| varint != 0, u64::from;
-    i32: |varint| varint as i32, |number| number as u64;
-    u32: |varint| varint as u32, u64::from;
-    u64: |varint| varint, |number| number;
+    bool: varint => varint != 0, value => u64::from(value);
+    i32: varint => varint as i32, value => value as u64;
+    u32: varint => varint as u32, value => u64::from(value);
+    u64: varint => varint, value => value;
 }
 
 impl<'a> Of<'a, String> for Text<'a> {
