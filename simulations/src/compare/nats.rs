@@ -53,7 +53,7 @@ const STILL_MAX: Duration = Duration::from_secs(30);
 /// # Errors
 /// The servers don't start, or the rows can't be made.
 pub async fn catch_up(bench: &Bench) -> anyhow::Result<Result<impl Contestant + use<>, Absent>> {
-    Setup::of(bench).await?.contestant(catch_up::CatchUp::new).await
+    contestant(bench, catch_up::CatchUp::new).await
 }
 
 /// One publisher with several hundred messages under way, until the mirror has all.
@@ -61,7 +61,7 @@ pub async fn catch_up(bench: &Bench) -> anyhow::Result<Result<impl Contestant + 
 /// # Errors
 /// The servers don't start, or the rows can't be made.
 pub async fn streaming(bench: &Bench) -> anyhow::Result<Result<impl Contestant + use<>, Absent>> {
-    Setup::of(bench).await?.contestant(streaming::Streaming::new).await
+    contestant(bench, streaming::Streaming::new).await
 }
 
 /// Sixteen publishers that each wait until their message is stored, until the mirror has all.
@@ -69,10 +69,7 @@ pub async fn streaming(bench: &Bench) -> anyhow::Result<Result<impl Contestant +
 /// # Errors
 /// The servers don't start, or the rows can't be made.
 pub async fn single_commits(bench: &Bench) -> anyhow::Result<Result<impl Contestant + use<>, Absent>> {
-    Setup::of(bench)
-        .await?
-        .contestant(single_commits::SingleCommits::new)
-        .await
+    contestant(bench, single_commits::SingleCommits::new).await
 }
 
 /// A hundred messages a second, from the call that publishes one to its delivery by the mirror.
@@ -80,7 +77,7 @@ pub async fn single_commits(bench: &Bench) -> anyhow::Result<Result<impl Contest
 /// # Errors
 /// The servers don't start, or the rows can't be made.
 pub async fn latency(bench: &Bench) -> anyhow::Result<Result<impl Contestant + use<>, Absent>> {
-    Setup::of(bench).await?.contestant(latency::Latency::new).await
+    contestant(bench, latency::Latency::new).await
 }
 
 /// One kind of round on two running servers.
@@ -120,51 +117,47 @@ impl<R: Rounds> Contestant for Nats<R> {
 }
 
 /// What every workload begins with.
-enum Setup {
-    Ready {
-        servers: Servers,
-        messages: Messages,
-        version: String,
-    },
-    Absent(Absent),
+struct Setup {
+    servers: Servers,
+    messages: Messages,
+    version: String,
 }
 
 impl Setup {
-    async fn of(bench: &Bench) -> anyhow::Result<Self> {
+    async fn of(bench: &Bench) -> anyhow::Result<Result<Self, Absent>> {
         let Some(program) = daemon::installed(PROGRAM) else {
             let why = format!("there is no `{PROGRAM}`; Debian has it in the package `nats-server`");
-            return Ok(Self::Absent(Absent { name: NAME, why }));
+            return Ok(Err(Absent { name: NAME, why }));
         };
-        let version = version(&program)?;
         let messages = {
             let bench = bench.clone();
             tokio::task::spawn_blocking(move || Messages::of(&bench)).await??
         };
-        let servers = Servers::start(&program, folder(bench)?).await?;
-        Ok(Self::Ready {
+        Ok(Ok(Self {
+            servers: Servers::start(&program, folder(bench)?).await?,
+            messages,
+            version: version(&program)?,
+        }))
+    }
+}
+
+/// The servers with rounds of one kind on them.
+async fn contestant<R: Rounds>(
+    bench: &Bench,
+    rounds: impl AsyncFnOnce(&Servers, Messages) -> anyhow::Result<R>,
+) -> anyhow::Result<Result<Nats<R>, Absent>> {
+    Ok(match Setup::of(bench).await? {
+        Err(absent) => Err(absent),
+        Ok(Setup {
             servers,
             messages,
             version,
-        })
-    }
-
-    async fn contestant<R: Rounds>(
-        self,
-        rounds: impl AsyncFnOnce(&Servers, Messages) -> anyhow::Result<R>,
-    ) -> anyhow::Result<Result<Nats<R>, Absent>> {
-        match self {
-            Self::Absent(absent) => Ok(Err(absent)),
-            Self::Ready {
-                servers,
-                messages,
-                version,
-            } => Ok(Ok(Nats {
-                rounds: rounds(&servers, messages).await?,
-                servers,
-                version,
-            })),
-        }
-    }
+        }) => Ok(Nats {
+            rounds: rounds(&servers, messages).await?,
+            servers,
+            version,
+        }),
+    })
 }
 
 fn folder(bench: &Bench) -> anyhow::Result<PathBuf> {
