@@ -1,7 +1,7 @@
 //! Many real nodes in one process: keys, certificates, stores, links and sessions of their own, each on a folder of its own.
 //! For workloads that measure one node among many; a process for each would measure the machine's memory instead.
 //!
-//! The program runs a fleet when it is called by the name [`PROGRAM`], with a list of folders. It says [`READY`] once all
+//! The program runs a fleet when it is called by the name [`PROGRAM`], with a list of folders. It says `READY` once all
 //! are open, and stops when its standard input closes. What it costs is told apart from the node that is measured.
 
 use std::{

@@ -3,10 +3,10 @@
 //!
 //! | limit | what is left of the work |
 //! |---|---|
-//! | [`bare_path`] | catch-up without gRPC, Protocol Buffers, Cedar, sessions and any index |
-//! | [`parse_hash_write`] | an import that splits cells, hashes and writes, and understands nothing |
-//! | [`hashing`] | verification that hashes the same bytes and looks at nothing |
-//! | [`signatures`] | verification with a signature for each view instead of one for a chunk |
+//! | [`bare_path()`] | catch-up without gRPC, Protocol Buffers, Cedar, sessions and any index |
+//! | [`parse_hash_write()`] | an import that splits cells, hashes and writes, and understands nothing |
+//! | [`hashing()`] | verification that hashes the same bytes and looks at nothing |
+//! | [`signatures()`] | verification with a signature for each view instead of one for a chunk |
 
 pub mod bare_path;
 pub mod hashing;

@@ -7,7 +7,7 @@
 //!
 //! What is encrypted is not looked into. Of the two flights of a TLS 1.3 handshake, rustls sends all that is encrypted (the
 //! certificates and what follows them) as one record, and there are no session tickets: so what comes after the first
-//! encrypted record of each side is the session's. [`Direction::handshake`] checks that by its size.
+//! encrypted record of each side is the session's. `Direction::handshake` checks that by its size.
 
 use std::{
     io,

@@ -75,6 +75,14 @@ fn submit(home: &Path, case: &Path) -> Command {
     command
 }
 
+/// A case with a long narrative: a few dozen of them use up the room that the journal has written ahead.
+fn long_case() -> String {
+    let example = ends_with(0, icomm().args(["record", "example"])).stdout;
+    let mut case: Value = serde_json::from_slice(&example).unwrap();
+    case["narrative"] = serde_json::json!({ "narrative": "Synthetic case. ".repeat(1000).trim_end() });
+    case.to_string()
+}
+
 fn record_id(stdout: &[u8]) -> String {
     let answer: Value = serde_json::from_slice(stdout).unwrap();
     answer["record_id"].as_str().unwrap().to_owned()
@@ -96,13 +104,13 @@ async fn a_full_disk_refuses_before_it_acknowledges_and_recovers() {
     let on_disk = format!("[store]\nfolder = {:?}\n", disk.0.join("store"));
     fs::write(home.join("icomm.toml"), settings.replace("[store]\n", &on_disk)).unwrap();
     let case = network.folder().join("case.json");
-    fs::write(&case, ends_with(0, icomm().args(["record", "example"])).stdout).unwrap();
+    fs::write(&case, long_case()).unwrap();
     network.start().await.unwrap_or_else(|error| panic!("{}", told(&error)));
     let node = network.node(&id("KE")).unwrap();
 
     let mut issued = vec![record_id(&ends_with(0, &mut submit(&home, &case)).stdout)];
     disk.fill();
-    // What is left of a started page may take a record or two.
+    // What the journal has written ahead takes some more records.
     let refused = loop {
         let output = submit(&home, &case).output().unwrap();
         if !output.status.success() {
