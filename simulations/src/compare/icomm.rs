@@ -15,7 +15,11 @@ mod streaming;
 mod writer;
 
 pub use self::{
-    catch_up::catch_up, import::import, latency::latency, single_commits::single_commits, streaming::streaming,
+    catch_up::{catch_up, catch_up_over_noise, catch_up_over_quic},
+    import::import,
+    latency::latency,
+    single_commits::single_commits,
+    streaming::streaming,
 };
 
 /// Its name as a contestant.

@@ -87,7 +87,7 @@ fn spread(of: &Spread) -> String {
 pub(super) fn name(standing: &Standing) -> String {
     match standing.kind {
         Kind::Limit => format!("({})", standing.name),
-        Kind::Icomm | Kind::Peer => standing.name.to_owned(),
+        Kind::Icomm | Kind::Peer | Kind::Variant => standing.name.to_owned(),
     }
 }
 

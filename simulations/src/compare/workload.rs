@@ -51,6 +51,8 @@ pub enum Kind {
     Icomm,
     /// Another product doing the same job as far as it can.
     Peer,
+    /// icomm itself in another way, to be compared with the usual one.
+    Variant,
     /// A bare part of the same work on this machine: what can't be beaten.
     Limit,
 }

@@ -1,5 +1,6 @@
 //! What is measured: a file a workload.
 
+pub mod carriers;
 pub mod catch_up;
 pub mod footprint;
 pub mod hub;
@@ -27,4 +28,5 @@ pub const ALL: &[Workload] = &[
     policy::WORKLOAD,
     verify::WORKLOAD,
     footprint::WORKLOAD,
+    carriers::WORKLOAD,
 ];

@@ -1,6 +1,7 @@
 //! Catch-up: a new partner comes and pulls the whole log.
 
 use futures::future::BoxFuture;
+use icomm_node::network::Reach;
 use tokio::time::Instant;
 
 use super::{NAME, pair::Pair};
@@ -10,22 +11,46 @@ use crate::compare::{
     workload::{Bench, Contestant, Kind},
 };
 
-struct CatchUp(Pair);
+struct CatchUp {
+    pair: Pair,
+    name: &'static str,
+    carrier: Reach,
+}
 
-/// A sender whose log holds as many cases as the workload's size.
+/// A sender whose log holds as many cases as the workload's size, over TCP with mutual TLS.
 ///
 /// # Errors
 /// It can't be set up.
 pub async fn catch_up(bench: &Bench) -> anyhow::Result<impl Contestant + use<>> {
-    let mut pair = Pair::prepare(bench, "catch-up")?;
+    over(bench, NAME, Reach::Tls).await
+}
+
+/// The same over libp2p's QUIC.
+///
+/// # Errors
+/// It can't be set up.
+pub async fn catch_up_over_quic(bench: &Bench) -> anyhow::Result<impl Contestant + use<>> {
+    over(bench, "quic", Reach::Quic).await
+}
+
+/// The same over libp2p's TCP with Noise and yamux.
+///
+/// # Errors
+/// It can't be set up.
+pub async fn catch_up_over_noise(bench: &Bench) -> anyhow::Result<impl Contestant + use<>> {
+    over(bench, "noise", Reach::Noise).await
+}
+
+async fn over(bench: &Bench, name: &'static str, carrier: Reach) -> anyhow::Result<CatchUp> {
+    let mut pair = Pair::prepare_over(bench, &format!("catch-up-{name}"), carrier)?;
     pair.seed(&rows::file(bench, bench.size)?, bench.size)?;
     pair.start_sender().await?;
-    Ok(CatchUp(pair))
+    Ok(CatchUp { pair, name, carrier })
 }
 
 impl CatchUp {
     async fn pull(&mut self) -> anyhow::Result<Sample> {
-        let Self(pair) = self;
+        let Self { pair, .. } = self;
         pair.renew_receiver().await?;
         let agreement = pair.sign().await?;
         let arrival = pair.arrival().await?;
@@ -42,18 +67,27 @@ impl CatchUp {
 
 impl Contestant for CatchUp {
     fn name(&self) -> &'static str {
-        NAME
+        self.name
     }
 
     fn kind(&self) -> Kind {
-        Kind::Icomm
+        match self.carrier {
+            Reach::Tls => Kind::Icomm,
+            Reach::Quic | Reach::Noise | Reach::Nowhere => Kind::Variant,
+        }
     }
 
     fn remark(&self) -> String {
-        "the clock starts when the receiver, linked and empty, is handed the signed agreement; every view is verified \
-         against the originator's signature, every disclosure noted durably before it leaves, every chunk acknowledged; \
-         TLS 1.3 with client certificates"
-            .to_owned()
+        let carrier = match self.carrier {
+            Reach::Tls | Reach::Nowhere => "TLS 1.3 with client certificates",
+            Reach::Quic => "libp2p over QUIC",
+            Reach::Noise => "libp2p over TCP with Noise and yamux",
+        };
+        format!(
+            "the clock starts when the receiver, linked and empty, is handed the signed agreement; every view is verified \
+             against the originator's signature, every disclosure noted durably before it leaves, every chunk \
+             acknowledged; {carrier}"
+        )
     }
 
     fn round(&mut self) -> BoxFuture<'_, anyhow::Result<Sample>> {
@@ -61,6 +95,6 @@ impl Contestant for CatchUp {
     }
 
     fn finish(&mut self) -> BoxFuture<'_, anyhow::Result<()>> {
-        Box::pin(self.0.stop())
+        Box::pin(self.pair.stop())
     }
 }

@@ -58,12 +58,20 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Makes certificates and folders; nothing runs yet. The receiver listens nowhere and dials, so that there is one link
-    /// and it comes when the receiver does.
+    /// Makes certificates and folders; nothing runs yet. The link is TCP with mutual TLS.
     ///
     /// # Errors
     /// A folder can't be made.
     pub fn prepare(bench: &Bench, name: &str) -> anyhow::Result<Self> {
+        Self::prepare_over(bench, name, Reach::Tls)
+    }
+
+    /// The same with another carrier. The receiver listens nowhere and dials, so that there is one link and it comes when
+    /// the receiver does.
+    ///
+    /// # Errors
+    /// A folder can't be made.
+    pub fn prepare_over(bench: &Bench, name: &str, carrier: Reach) -> anyhow::Result<Self> {
         let environment = Environment::system();
         let since = Day::of(environment.unix_now().saturating_sub(24 * 60 * 60))?;
         let (sender, receiver): (MemberId, MemberId) = (rows::MEMBER.parse()?, ROOT.parse()?);
@@ -78,7 +86,7 @@ impl Pair {
         let plan = Plan {
             trust_domain: DOMAIN.parse()?,
             members: vec![
-                member(&sender, Role::National, Reach::Tls),
+                member(&sender, Role::National, carrier),
                 member(&receiver, Role::Global, Reach::Nowhere),
             ],
             agreements: Vec::new(),
