@@ -9,12 +9,13 @@ use icomm_node::{
     network::{Folder, Member, Network, Node, Plan, Reach, terms},
 };
 use icomm_pki::{MemberId, Role};
+use icomm_policy::agreement::SignedAgreement;
 use icomm_proto::v1;
 use prost::Message as _;
 use tokio::time::Instant;
 
 use super::{
-    icomm::seed::{self, Seeded},
+    icomm::seed::{self, Log, Seeded},
     rows::{self, MEMBER},
     workload::Bench,
 };
@@ -115,6 +116,41 @@ pub async fn started(node: &mut Node) -> anyhow::Result<Duration> {
         anyhow::ensure!(begin.elapsed() < READY_WITHIN, "the node does not come into service");
         tokio::time::sleep(START_POLL).await;
     }
+}
+
+/// Waits until so many peers are linked with a node.
+///
+/// # Errors
+/// They are not in time.
+pub async fn linked(node: &Node, peers: usize) -> anyhow::Result<()> {
+    let deadline = Instant::now() + READY_WITHIN;
+    let up = |link: &&v1::Link| link.state == "connected";
+    while node.status().await?.links.iter().filter(up).count() < peers {
+        let member = &node.member().id;
+        anyhow::ensure!(
+            Instant::now() < deadline,
+            "not all of {peers} peers are linked with `{member}`"
+        );
+        tokio::time::sleep(POLL).await;
+    }
+    Ok(())
+}
+
+/// The plan's agreements, each signed by every party: no node need run for that.
+///
+/// # Errors
+/// A party takes no part, or its key can't be read.
+pub fn signed_agreements(network: &Network) -> anyhow::Result<Vec<Vec<u8>>> {
+    let plan = network.plan();
+    let signed = plan.agreements.iter().map(|agreement| {
+        let mut signed = SignedAgreement::unsigned(agreement.clone());
+        for party in agreement.parties() {
+            let log = Log::of(network.node(party)?, &plan.trust_domain)?;
+            signed.sign(party, &log.key)?;
+        }
+        Ok(signed.to_bytes())
+    });
+    signed.collect()
 }
 
 /// Where a node listens for TLS.

@@ -26,15 +26,10 @@ use super::{
     seed::{self, Seeded},
 };
 use crate::compare::{
+    pair::{DOMAIN, ROOT},
     rows::{self, Rows},
     workload::Bench,
 };
-
-/// The network's name.
-const DOMAIN: &str = "compare.icomm.example";
-
-/// The global node's member.
-const ROOT: &str = "WCO";
 
 /// How long a node may take to serve or to stop: the time is not measured, a debug build on a busy machine takes seconds.
 const TURN_WITHIN: Duration = Duration::from_secs(60);

@@ -14,13 +14,11 @@ use icomm_node::{
     network::{Basis, Folder, Network, Plan, Reach, Region, terms},
 };
 use icomm_pki::{MemberId, Role};
-use icomm_policy::agreement::{Agreement, SignedAgreement};
-use icomm_proto::v1;
 use tokio::time::Instant;
 
 use crate::compare::{
     fleet::Fleet,
-    icomm::seed::{self, Log},
+    icomm::{NAME, seed},
     meter,
     pair::{self, DOMAIN, ROOT, SINCE},
     rows::{self, Rows},
@@ -136,15 +134,6 @@ impl Hub {
         Ok(homes)
     }
 
-    fn signed(&self, agreement: &Agreement) -> anyhow::Result<Vec<u8>> {
-        let mut signed = SignedAgreement::unsigned(agreement.clone());
-        for party in agreement.parties() {
-            let log = Log::of(self.network.node(party)?, &self.network.plan().trust_domain)?;
-            signed.sign(party, &log.key)?;
-        }
-        Ok(signed.to_bytes())
-    }
-
     async fn measure(&mut self) -> anyhow::Result<Sample> {
         let homes = self.reset().await?;
         for id in [ROOT, HUB] {
@@ -155,18 +144,14 @@ impl Hub {
         let (hub, root) = (self.network.node(&HUB.parse()?)?, self.network.node(&ROOT.parse()?)?);
         let fleet = Fleet::start(&self.bench, &homes).await?;
         // All members, and the root.
-        let deadline = Instant::now() + pair::READY_WITHIN;
-        let linked = |link: &v1::Link| link.state == "connected";
-        while hub.status().await?.links.iter().filter(|link| linked(link)).count() <= homes.len() {
-            anyhow::ensure!(Instant::now() < deadline, "not everybody is linked with the hub");
-            tokio::time::sleep(POLL).await;
-        }
+        pair::linked(hub, homes.len() + 1).await?;
         let running = |node: &icomm_node::network::Node| node.process_id().context("a node does not run");
         let processes = [running(hub)?, running(root)?];
+        let agreements = pair::signed_agreements(&self.network)?;
 
         let (begin, cpu) = (Instant::now(), meter::cpu_seconds(&processes)?);
-        for agreement in &self.network.plan().agreements {
-            hub.accept_agreement(self.signed(agreement)?.into()).await?;
+        for agreement in agreements {
+            hub.accept_agreement(agreement.into()).await?;
         }
         let count = self.members.len() as u64;
         let (all, shown) = (count * self.each, count * (count - 1) * self.each);
@@ -210,7 +195,7 @@ impl Hub {
 
 impl Contestant for Hub {
     fn name(&self) -> &'static str {
-        "icomm"
+        NAME
     }
 
     fn kind(&self) -> Kind {

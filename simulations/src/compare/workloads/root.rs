@@ -5,7 +5,7 @@
 //! with sealed and signed cases. The clock runs from the first agreement that counts until the root holds every entry. Then
 //! the root is restarted, cleanly and after a kill.
 
-use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 use futures::future::BoxFuture;
@@ -14,12 +14,11 @@ use icomm_node::{
     network::{Folder, Network, Plan, Reach, terms},
 };
 use icomm_pki::{MemberId, Role};
-use icomm_policy::agreement::SignedAgreement;
 use tokio::time::Instant;
 
 use crate::compare::{
     fleet::Fleet,
-    icomm::seed::{self, Log},
+    icomm::{NAME, seed},
     meter,
     pair::{self, DOMAIN, ROOT, SINCE},
     rows,
@@ -97,23 +96,14 @@ impl Root {
         let each = (bench.size / count).max(1);
         let rows = rows::file(bench, each.min(ROWS_MAX))?;
         let domain = &network.plan().trust_domain;
-        let (mut keys, mut homes) = (BTreeMap::new(), Vec::new());
+        let mut homes = Vec::new();
         for node in network.nodes() {
-            let log = Log::of(node, domain)?;
-            keys.insert(node.member().id.clone(), log.key);
             if node.member().id != root {
                 seed::own_log(node, domain, &rows, each)?;
                 homes.push(node.home().to_owned());
             }
         }
-        let mut agreements = Vec::new();
-        for agreement in &network.plan().agreements {
-            let mut signed = SignedAgreement::unsigned(agreement.clone());
-            for party in agreement.parties() {
-                signed.sign(party, keys.get(party).context("a party takes no part")?)?;
-            }
-            agreements.push(signed.to_bytes());
-        }
+        let agreements = pair::signed_agreements(&network)?;
         Ok(Self {
             bench: bench.clone(),
             network,
@@ -132,12 +122,7 @@ impl Root {
         root.start()?;
         root.ready(pair::READY_WITHIN).await?;
         let fleet = Fleet::start(&self.bench, &self.homes).await?;
-        let deadline = Instant::now() + pair::READY_WITHIN;
-        let linked = |link: &icomm_proto::v1::Link| link.state == "connected";
-        while root.status().await?.links.iter().filter(|link| linked(link)).count() < self.homes.len() {
-            anyhow::ensure!(Instant::now() < deadline, "not all members are linked with the root");
-            tokio::time::sleep(POLL).await;
-        }
+        pair::linked(root, self.homes.len()).await?;
         let process = root.process_id().context("the root does not run")?;
         let idle = meter::memory(process)?;
 
@@ -179,7 +164,7 @@ impl Root {
 
 impl Contestant for Root {
     fn name(&self) -> &'static str {
-        "icomm"
+        NAME
     }
 
     fn kind(&self) -> Kind {
