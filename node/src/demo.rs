@@ -37,7 +37,7 @@ use crate::{
     environment::Environment,
     intake::{
         Mapping, Unwatched,
-        synthetic::{Made, OTHER_GOODS_PER_MILLE, Synthetic},
+        synthetic::{Form, Made, OTHER_GOODS_PER_MILLE, Synthetic},
     },
     network::{Folder, Network, Picture, Tally},
 };
@@ -220,6 +220,7 @@ impl Demo {
         let Some(records) = &self.records else {
             let file = folder.join("cases.csv");
             let made_up = Synthetic {
+                form: Form::Short,
                 members: self.members.clone(),
                 rows: self.rows.into(),
                 seed: self.seed,

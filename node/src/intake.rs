@@ -32,6 +32,6 @@ pub use report::{Detail, Report};
 pub use rows::{Fault, FaultKind, FileError, Format, ReadOptions, Source};
 pub use sink::{DryRun, Outcome, RecordFault, Sink, Submission, validation};
 pub use summary::{Counters, Summary};
-pub use synthetic::{Made, OTHER_GOODS_PER_MILLE, Synthetic, SyntheticError};
+pub use synthetic::{Form, Made, OTHER_GOODS_PER_MILLE, Synthetic, SyntheticError};
 
 pub use crate::store::IntakeKey;

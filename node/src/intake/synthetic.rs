@@ -8,6 +8,7 @@
 mod bad;
 mod case;
 mod distribution;
+mod long;
 mod names;
 mod random;
 
@@ -26,9 +27,20 @@ const REPEATED_PER_MILLE: u64 = 13;
 /// Rows in a thousand that are of other goods than drugs, as in the real cases that these are drawn like.
 pub const OTHER_GOODS_PER_MILLE: u64 = 60;
 
+/// How much of the template a case fills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Form {
+    /// As most offices send their cases: mostly one kind of goods, half of the cells blank
+    Short,
+    /// The long form filled in: several goods, the whole route, conveyance, persons, companies
+    Long,
+}
+
 /// What to make.
 #[derive(Clone, Debug)]
 pub struct Synthetic {
+    /// How full the rows are.
+    pub form: Form,
     /// Whose cases: administrations by their ids, which are country codes. The first has the most.
     pub members: Vec<MemberId>,
     /// How many rows.
@@ -89,6 +101,20 @@ impl Cells<'_> {
             *cell = text.into();
         }
     }
+
+    /// What a cell says; nothing where it is blank.
+    fn text(&self, column: &str) -> &str {
+        let cell = self.places.get(column).and_then(|place| self.texts.get(*place));
+        debug_assert!(cell.is_some(), "the template has no column {column}");
+        cell.map_or("", String::as_str)
+    }
+
+    /// Sets a cell that is blank.
+    fn fill(&mut self, column: &str, text: impl FnOnce() -> String) {
+        if self.text(column).is_empty() {
+            self.set(column, text());
+        }
+    }
 }
 
 impl Synthetic {
@@ -130,6 +156,9 @@ impl Synthetic {
                 .as_ref()
                 .map_or_else(|| self.stranger(&mut random), ToString::to_string);
             case::fill(&mut cells, &country, made.rows, self.other_goods_per_mille, &mut random);
+            if self.form == Form::Long {
+                long::complete(&mut cells, &mut random);
+            }
             last = None;
             match owner {
                 Some(owner) if random.per_mille(self.bad_per_mille) => {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use icomm_node::intake::{Mapping, Source, Synthetic, rows::Row};
+use icomm_node::intake::{Form, Mapping, Source, Synthetic, rows::Row};
 use icomm_proto::{codes::CodeLists, v1};
 
 use super::workload::Bench;
@@ -145,6 +145,7 @@ pub fn file(bench: &Bench, rows: u64) -> anyhow::Result<Rows> {
     if !file.exists() {
         let unfinished = file.with_extension("unfinished");
         let cases = Synthetic {
+            form: Form::Short,
             members: vec![MEMBER.parse()?],
             rows,
             seed: 1,

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs::File, path::PathBuf, time::Duration};
 use icomm_node::{
     intake::{
         Unwatched,
-        synthetic::{Made, OTHER_GOODS_PER_MILLE, Synthetic},
+        synthetic::{Form, Made, OTHER_GOODS_PER_MILLE, Synthetic},
     },
     network::{Counts, Network, Tally},
 };
@@ -19,6 +19,7 @@ const ROWS: u64 = 3000;
 fn cases(network: &Network, seed: u64) -> (PathBuf, Made) {
     let file = network.folder().join(format!("cases-{seed}.csv"));
     let synthetic = Synthetic {
+        form: Form::Short,
         members: vec![id("ES"), id("PT")],
         rows: ROWS,
         seed,

@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use icomm_node::intake::synthetic::{OTHER_GOODS_PER_MILLE, Synthetic};
+use icomm_node::intake::synthetic::{Form, OTHER_GOODS_PER_MILLE, Synthetic};
 use serde_json::Value;
 
 use crate::bench::{ends_with, icomm, id, mapping, national, plan, prepared, root, text, told, until};
@@ -44,6 +44,7 @@ async fn ctrl_c_in_an_import_leaves_what_the_same_command_goes_on_from() {
     let node = network.node(&id("KE")).unwrap();
     let file = network.folder().join("cases.csv");
     let synthetic = Synthetic {
+        form: Form::Short,
         members: vec![id("KE")],
         rows: ROWS,
         seed: 5,

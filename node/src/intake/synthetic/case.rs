@@ -114,7 +114,7 @@ fn goods(cells: &mut Cells<'_>, other_goods: u64, random: &mut Random) {
 }
 
 /// Amounts follow a bell over powers of ten; round ones are as frequent as in real files.
-fn amount(goods: &likely::Drug, random: &mut Random) -> String {
+pub(super) fn amount(goods: &likely::Drug, random: &mut Random) -> String {
     let (middle, width) = goods.magnitude;
     let amount = 10f64.powf(middle + width * random.bell()).max(0.001);
     let counted = matches!(goods.unit, "H87" | "U2" | "X-BLOTTER");
@@ -194,48 +194,59 @@ fn people(cells: &mut Cells<'_>, concealment: &str, location: &str, random: &mut
         (false, 0..12) => 1,
         _ => 0,
     };
-    for person in 1..=persons {
-        let mut set = |column: &str, text: String| cells.set(&format!("person_{person}_{column}"), text);
-        set("role", random.word(likely::PERSON_ROLE).to_owned());
-        set("sex", random.word(&[("M", 76), ("F", 22), ("X", 2)]).to_owned());
-        set("nationality", random.word(likely::DEPARTURE).to_owned());
-        set("family_name", names::family_name(random));
-        set("given_names", names::given_names(random));
-        set(
-            "birth_date",
-            format!(
-                "{}-{:02}-{:02}",
-                1958 + random.below(45),
-                1 + random.below(12),
-                1 + random.below(28)
-            ),
-        );
-        if random.per_mille(800) {
-            set("paper_type", "passport".to_owned());
-            set("paper_number", names::paper(random));
-            set("paper_country", random.word(likely::DEPARTURE).to_owned());
-        }
-        if random.per_mille(300) {
-            set("address", names::street(random));
-            set("city", names::city(random));
-        }
-        if random.per_mille(150) {
-            set("phones", names::phone(random));
-        }
-        if random.per_mille(40) {
-            set("suggested_action", "sighting".to_owned());
-            set("entry_reason", "Synthetic reason".to_owned());
-        }
+    for number in 1..=persons {
+        person(cells, number, random);
     }
     if matches!(location, "post-office" | "seaport") && random.per_mille(350) {
-        cells.set("company_1_role", random.word(likely::COMPANY_ROLE));
-        cells.set("company_1_country", random.word(likely::DEPARTURE));
-        cells.set("company_1_name", names::company(random));
-        cells.set("company_1_registration_number", names::paper(random));
+        company(cells, 1, random);
     }
 }
 
-fn narrative(concealment: &str, random: &mut Random) -> String {
+/// The person of that number, as far as offices usually tell.
+pub(super) fn person(cells: &mut Cells<'_>, person: u64, random: &mut Random) {
+    let mut set = |column: &str, text: String| cells.set(&format!("person_{person}_{column}"), text);
+    set("role", random.word(likely::PERSON_ROLE).to_owned());
+    set("sex", random.word(&[("M", 76), ("F", 22), ("X", 2)]).to_owned());
+    set("nationality", random.word(likely::DEPARTURE).to_owned());
+    set("family_name", names::family_name(random));
+    set("given_names", names::given_names(random));
+    set(
+        "birth_date",
+        format!(
+            "{}-{:02}-{:02}",
+            1958 + random.below(45),
+            1 + random.below(12),
+            1 + random.below(28)
+        ),
+    );
+    if random.per_mille(800) {
+        set("paper_type", "passport".to_owned());
+        set("paper_number", names::paper(random));
+        set("paper_country", random.word(likely::DEPARTURE).to_owned());
+    }
+    if random.per_mille(300) {
+        set("address", names::street(random));
+        set("city", names::city(random));
+    }
+    if random.per_mille(150) {
+        set("phones", names::phone(random));
+    }
+    if random.per_mille(40) {
+        set("suggested_action", "sighting".to_owned());
+        set("entry_reason", "Synthetic reason".to_owned());
+    }
+}
+
+/// The company of that number, as far as offices usually tell.
+pub(super) fn company(cells: &mut Cells<'_>, company: u64, random: &mut Random) {
+    let mut set = |column: &str, text: String| cells.set(&format!("company_{company}_{column}"), text);
+    set("role", random.word(likely::COMPANY_ROLE).to_owned());
+    set("country", random.word(likely::DEPARTURE).to_owned());
+    set("name", names::company(random));
+    set("registration_number", names::paper(random));
+}
+
+pub(super) fn narrative(concealment: &str, random: &mut Random) -> String {
     let found = random.one_of(&[
         "found during a control after a risk profile matched",
         "found by an officer who noticed fresh glue",

@@ -1,17 +1,27 @@
 //! How often what occurs, after the counts of real cross-border seizures: rounded, put into our own codes, and with what
 //! real files leave blank left blank.
 
-/// A drug with how often it is seized, its usual unit, and the bell of its amounts as powers of ten (middle, width).
+/// A drug with its HS code, how often it is seized, its usual unit, and the bell of its amounts as powers of ten (middle,
+/// width). Other goods alike.
 pub(super) struct Drug {
     pub(super) kind: &'static str,
+    pub(super) hs_code: &'static str,
     pub(super) weight: u32,
     pub(super) unit: &'static str,
     pub(super) magnitude: (f64, f64),
 }
 
-const fn drug(kind: &'static str, weight: u32, unit: &'static str, middle: f64, width: f64) -> Drug {
+const fn drug(
+    kind: &'static str,
+    hs_code: &'static str,
+    weight: u32,
+    unit: &'static str,
+    middle: f64,
+    width: f64,
+) -> Drug {
     Drug {
         kind,
+        hs_code,
         weight,
         unit,
         magnitude: (middle, width),
@@ -19,42 +29,128 @@ const fn drug(kind: &'static str, weight: u32, unit: &'static str, middle: f64, 
 }
 
 pub(super) const DRUGS: &[Drug] = &[
-    drug("cocaine", 5791, "GRM", 3.1, 0.9),
-    drug("heroin", 1515, "KGM", 0.2, 0.9),
-    drug("amphetamine", 158, "GRM", 2.4, 1.0),
-    drug("methamphetamine", 140, "KGM", 0.1, 0.8),
-    drug("mdma", 108, "U2", 2.6, 0.9),
-    drug("cocaine-hydrochloride", 96, "KGM", 0.8, 0.9),
-    drug("synthetic-cannabinoid", 73, "GRM", 2.1, 0.8),
-    drug("khat", 66, "KGM", 1.6, 0.6),
-    drug("jwh-018", 54, "GRM", 1.9, 0.8),
-    drug("methcathinone", 51, "GRM", 1.5, 0.8),
-    drug("mdpv", 50, "GRM", 1.6, 0.8),
-    drug("diazepam", 44, "U2", 2.3, 0.7),
-    drug("lsd", 44, "X-BLOTTER", 2.0, 0.7),
-    drug("opium", 42, "KGM", 0.9, 0.8),
-    drug("ketamine", 33, "KGM", 0.3, 0.8),
-    drug("mephedrone", 28, "GRM", 2.3, 0.8),
-    drug("cannabis-resin", 25, "KGM", 1.2, 0.9),
-    drug("cannabis-herb", 25, "KGM", 1.0, 0.9),
-    drug("fentanyl", 14, "GRM", 1.0, 0.7),
-    drug("tramadol", 12, "U2", 3.0, 0.8),
-    drug("coca-leaf", 11, "KGM", 0.7, 0.5),
-    drug("psilocybin-mushroom", 8, "GRM", 1.9, 0.6),
-    drug("clonazepam", 7, "U2", 2.1, 0.6),
-    drug("ghb", 6, "LTR", 0.0, 0.4),
+    drug("cocaine", "293972", 5791, "GRM", 3.1, 0.9),
+    drug("heroin", "293911", 1515, "KGM", 0.2, 0.9),
+    drug("amphetamine", "292146", 158, "GRM", 2.4, 1.0),
+    drug("methamphetamine", "293945", 140, "KGM", 0.1, 0.8),
+    drug("mdma", "293299", 108, "U2", 2.6, 0.9),
+    drug("cocaine-hydrochloride", "293972", 96, "KGM", 0.8, 0.9),
+    drug("synthetic-cannabinoid", "293399", 73, "GRM", 2.1, 0.8),
+    drug("khat", "121190", 66, "KGM", 1.6, 0.6),
+    drug("jwh-018", "293399", 54, "GRM", 1.9, 0.8),
+    drug("methcathinone", "293979", 51, "GRM", 1.5, 0.8),
+    drug("mdpv", "293499", 50, "GRM", 1.6, 0.8),
+    drug("diazepam", "293391", 44, "U2", 2.3, 0.7),
+    drug("lsd", "293969", 44, "X-BLOTTER", 2.0, 0.7),
+    drug("opium", "130211", 42, "KGM", 0.9, 0.8),
+    drug("ketamine", "292239", 33, "KGM", 0.3, 0.8),
+    drug("mephedrone", "292239", 28, "GRM", 2.3, 0.8),
+    drug("cannabis-resin", "130190", 25, "KGM", 1.2, 0.9),
+    drug("cannabis-herb", "121190", 25, "KGM", 1.0, 0.9),
+    drug("fentanyl", "293333", 14, "GRM", 1.0, 0.7),
+    drug("tramadol", "292250", 12, "U2", 3.0, 0.8),
+    drug("coca-leaf", "121130", 11, "KGM", 0.7, 0.5),
+    drug("psilocybin-mushroom", "071239", 8, "GRM", 1.9, 0.6),
+    drug("clonazepam", "293391", 7, "U2", 2.1, 0.6),
+    drug("ghb", "291819", 6, "LTR", 0.0, 0.4),
 ];
 
 /// Goods other than drugs: category, kind, unit, weight, bell.
 pub(super) const OTHER_GOODS: &[(&str, Drug)] = &[
-    ("tobacco", drug("cigarettes", 40, "H87", 4.6, 0.8)),
-    ("tobacco", drug("hand-rolling-tobacco", 9, "KGM", 1.6, 0.6)),
-    ("ipr-health", drug("medicines", 14, "H87", 2.8, 0.9)),
-    ("ipr-health", drug("clothing", 10, "H87", 2.2, 0.7)),
-    ("currency", drug("banknotes", 12, "H87", 2.4, 0.6)),
-    ("weapons", drug("ammunition", 6, "H87", 1.9, 0.6)),
-    ("cites", drug("ivory", 4, "KGM", 0.9, 0.6)),
-    ("alcohol", drug("spirits", 9, "LTR", 1.9, 0.7)),
+    ("tobacco", drug("cigarettes", "240220", 40, "H87", 4.6, 0.8)),
+    ("tobacco", drug("hand-rolling-tobacco", "240319", 9, "KGM", 1.6, 0.6)),
+    ("ipr-health", drug("medicines", "300490", 14, "H87", 2.8, 0.9)),
+    ("ipr-health", drug("clothing", "610910", 10, "H87", 2.2, 0.7)),
+    ("currency", drug("banknotes", "490700", 12, "H87", 2.4, 0.6)),
+    ("weapons", drug("ammunition", "930630", 6, "H87", 1.9, 0.6)),
+    ("cites", drug("ivory", "050710", 4, "KGM", 0.9, 0.6)),
+    ("alcohol", drug("spirits", "220830", 9, "LTR", 1.9, 0.7)),
+];
+
+/// What is found beside [`OTHER_GOODS`] in one consignment.
+pub(super) const FURTHER_GOODS: &[(&str, Drug)] = &[
+    ("tobacco", drug("cigarettes", "240220", 30, "H87", 3.9, 0.8)),
+    ("tobacco", drug("cigars", "240210", 12, "H87", 2.4, 0.7)),
+    ("tobacco", drug("water-pipe-tobacco", "240311", 20, "KGM", 1.4, 0.6)),
+    ("ipr-health", drug("footwear", "640399", 14, "H87", 2.0, 0.6)),
+    ("ipr-health", drug("watches", "910211", 9, "H87", 1.7, 0.6)),
+    ("ipr-health", drug("cosmetics", "330300", 9, "H87", 2.2, 0.7)),
+    ("currency", drug("banknotes", "490700", 12, "H87", 2.1, 0.6)),
+    ("currency", drug("coins", "711890", 4, "H87", 1.8, 0.6)),
+    ("currency", drug("precious-metal", "710812", 3, "GRM", 2.3, 0.6)),
+    ("weapons", drug("pistol", "930200", 4, "H87", 0.4, 0.3)),
+    ("weapons", drug("ammunition", "930630", 6, "H87", 1.9, 0.6)),
+    ("cites", drug("rhino-horn", "050710", 2, "KGM", 0.5, 0.4)),
+    ("cites", drug("pangolin-scales", "050790", 5, "KGM", 1.1, 0.6)),
+    ("alcohol", drug("beer", "220300", 6, "LTR", 1.9, 0.6)),
+    ("alcohol", drug("wine", "220421", 8, "LTR", 1.6, 0.6)),
+];
+
+/// What there is to know of goods of that category and kind.
+pub(super) fn goods(category: &str, kind: &str) -> Option<&'static Drug> {
+    let others = OTHER_GOODS.iter().chain(FURTHER_GOODS);
+    let others = others.filter(|(of, _)| *of == category).map(|(_, goods)| goods);
+    let drugs = DRUGS.iter().filter(|_| category == "drugs");
+    drugs.chain(others).find(|goods| goods.kind == kind)
+}
+
+/// How goods of a category are packed.
+pub(super) fn packages(category: &str) -> &'static [(&'static str, u32)] {
+    match category {
+        "drugs" => &[("PK", 50), ("BG", 32), ("BX", 10), ("SA", 6), ("JR", 2)],
+        "tobacco" => &[("CT", 70), ("BX", 20), ("SA", 10)],
+        "alcohol" => &[("BO", 60), ("CS", 40)],
+        _ => &[("BX", 40), ("PK", 30), ("CT", 20), ("EN", 10)],
+    }
+}
+
+/// Where goods of a category are made.
+pub(super) fn producers(category: &str) -> &'static [(&'static str, u32)] {
+    match category {
+        "drugs" => &[
+            ("CO", 40),
+            ("PE", 20),
+            ("BO", 12),
+            ("AF", 14),
+            ("CN", 6),
+            ("NL", 5),
+            ("MX", 3),
+        ],
+        "cites" => &[("KE", 4), ("TZ", 4), ("ZA", 3), ("NG", 3), ("ID", 2)],
+        _ => &[
+            ("CN", 40),
+            ("TR", 20),
+            ("AE", 12),
+            ("UA", 8),
+            ("VN", 8),
+            ("IN", 7),
+            ("PL", 5),
+        ],
+    }
+}
+
+/// Where consignments change hands on the way.
+pub(super) const TRANSIT: &[(&str, u32)] = &[
+    ("NL", 20),
+    ("BE", 16),
+    ("PA", 14),
+    ("AE", 12),
+    ("TR", 10),
+    ("FR", 9),
+    ("DE", 8),
+    ("MA", 6),
+    ("SG", 5),
+];
+
+/// Where conveyances are registered.
+pub(super) const FLAG: &[(&str, u32)] = &[
+    ("PA", 30),
+    ("LR", 20),
+    ("MH", 18),
+    ("MT", 12),
+    ("ES", 10),
+    ("PT", 6),
+    ("DE", 4),
 ];
 
 pub(super) const CONCEALMENT: &[(&str, u32)] = &[
@@ -125,6 +221,10 @@ pub(super) const OUTCOME: &[(&str, u32)] = &[
     ("destroyed", 3),
     ("pending", 3),
 ];
+
+pub(super) const SOURCE: &[(&str, u32)] = &[("A", 50), ("B", 34), ("C", 10), ("X", 6)];
+
+pub(super) const INFORMATION: &[(&str, u32)] = &[("1", 46), ("2", 30), ("3", 16), ("4", 8)];
 
 pub(super) const HANDLING: &[(&str, u32)] = &[("H0", 70), ("H1", 18), ("H2", 12)];
 

@@ -1,6 +1,8 @@
 //! Names, papers and numbers that nobody has: made of syllables, marked as synthetic, with right check digits where a
 //! number needs one.
 
+use icomm_proto::RecordId;
+
 use super::random::Random;
 
 /// A word of two or three syllables that means nothing.
@@ -36,6 +38,27 @@ pub(super) fn street(random: &mut Random) -> String {
 
 pub(super) fn city(random: &mut Random) -> String {
     format!("{}ville", syllables(random))
+}
+
+pub(super) fn province(random: &mut Random) -> String {
+    format!("{} Province (synthetic)", syllables(random))
+}
+
+/// A mark that nobody has registered.
+pub(super) fn brand(random: &mut Random) -> String {
+    format!("{} (synthetic)", syllables(random))
+}
+
+/// The id of a record that nobody has.
+pub(super) fn record(random: &mut Random) -> String {
+    /// 2024-01-01, in ms since 1970, and how long cases are made up for.
+    const FROM_MS: u64 = 1_704_067_200_000;
+    const SPAN_MS: u64 = 730 * 24 * 60 * 60 * 1000;
+    let mut bits = [0; 10];
+    for byte in &mut bits {
+        *byte = u8::try_from(random.below(256)).unwrap_or_default();
+    }
+    RecordId::new(FROM_MS + random.below(SPAN_MS), bits).to_string()
 }
 
 /// A paper's number: `SYN` and seven digits.

@@ -1,5 +1,6 @@
 //! Synthetic files: the same for the same seed, counted right, readable by our own template.
 
+use std::collections::BTreeSet;
 use std::io::Cursor;
 use std::ops::ControlFlow;
 
@@ -9,6 +10,7 @@ use crate::intake::rows::{ReadOptions, Source};
 
 fn synthetic(rows: u64, seed: u64) -> Synthetic {
     Synthetic {
+        form: Form::Short,
         members: ["KE", "UG", "TZ"].map(|id| id.parse().unwrap()).to_vec(),
         rows,
         seed,
@@ -84,4 +86,72 @@ fn the_template_reads_what_was_made() {
     let bad: u64 = made.bad.values().sum();
     let really_good: u64 = made.good.values().sum();
     assert!((really_good..really_good + bad).contains(&good), "{good} {made:?}");
+}
+
+/// The columns of a file that are filled in any row of it, and how many cells of a row are on average.
+fn filled(file: &[u8]) -> (BTreeSet<String>, f64) {
+    let mut reader = csv::Reader::from_reader(file);
+    let header = reader.headers().unwrap().clone();
+    let (mut columns, mut cells, mut rows) = (BTreeSet::new(), 0, 0);
+    for row in reader.records() {
+        let row = row.unwrap();
+        let filled = header.iter().zip(&row).filter(|(_, text)| !text.is_empty());
+        cells += filled.clone().count();
+        rows += 1;
+        columns.extend(filled.map(|(name, _)| name.to_owned()));
+    }
+    (columns, cells as f64 / f64::from(rows))
+}
+
+#[test]
+fn the_long_form_fills_the_template() {
+    let good = |form| Synthetic {
+        form,
+        bad_per_mille: 0,
+        ..synthetic(3_000, 9)
+    };
+    let (short, _) = written(&good(Form::Short));
+    let (long, made) = written(&good(Form::Long));
+    assert_eq!(made.bad.len(), 0);
+    let blank = |file: &[u8]| {
+        let (columns, cells) = filled(file);
+        let template = template();
+        let blank = template.template().into_iter().filter(|name| !columns.contains(*name));
+        (blank.map(str::to_owned).collect::<Vec<_>>(), cells)
+    };
+    let (never, cells) = blank(&long);
+    // What the rows are of, which is a seizure where nothing is said; and the simplified form.
+    assert_eq!(never, ["record_kind", "short_form"]);
+    let (_, usually) = blank(&short);
+    assert!(cells > 80.0 && usually < 30.0, "{cells} cells, {usually} usually");
+}
+
+#[test]
+fn goods_of_one_consignment_are_of_one_category() {
+    let (file, _) = written(&Synthetic {
+        form: Form::Long,
+        bad_per_mille: 0,
+        other_goods_per_mille: 500,
+        ..synthetic(2_000, 4)
+    });
+    let mut reader = csv::Reader::from_reader(file.as_slice());
+    let header = reader.headers().unwrap().clone();
+    let category = |number| {
+        let name = format!("goods_{number}_category");
+        header.iter().position(|column| column == name).unwrap()
+    };
+    let [first, second, third] = [1, 2, 3].map(category);
+    let mut several = 0;
+    for row in reader.records() {
+        let row = row.unwrap();
+        for further in [second, third]
+            .map(|at| &row[at])
+            .into_iter()
+            .filter(|text| !text.is_empty())
+        {
+            assert_eq!(further, &row[first]);
+            several += 1;
+        }
+    }
+    assert!(several > 2_000, "{several} further goods");
 }

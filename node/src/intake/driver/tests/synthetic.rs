@@ -2,13 +2,20 @@
 
 use super::*;
 use crate::intake::sink::validation;
-use crate::intake::{OTHER_GOODS_PER_MILLE, Synthetic};
+use crate::intake::{Form, OTHER_GOODS_PER_MILLE, Synthetic};
 
 #[tokio::test]
 async fn good_rows_are_valid_and_bad_ones_rejected() {
+    for form in [Form::Short, Form::Long] {
+        all_is_counted(form).await;
+    }
+}
+
+async fn all_is_counted(form: Form) {
     let mapping = Arc::new(Mapping::builtin("icomm-template", &test_lists()).unwrap());
     let members: Vec<MemberId> = ["KE", "UG"].map(|id| id.parse().unwrap()).to_vec();
     let synthetic = Synthetic {
+        form,
         members: members.clone(),
         rows: 3_000,
         seed: 11,
@@ -76,6 +83,7 @@ async fn a_million_rows_a_tenth_of_them_mutated_in_flat_memory() {
     let mapping = Arc::new(Mapping::builtin("icomm-template", &test_lists()).unwrap());
     let members = vec!["KE".parse().unwrap()];
     let synthetic = Synthetic {
+        form: Form::Short,
         members,
         rows: 1_000_000,
         seed: 5,
