@@ -14,6 +14,7 @@
 pub mod certificates;
 pub mod daemon;
 pub mod delays;
+pub mod delivered;
 pub mod fleet;
 pub mod goals;
 pub mod growth;

@@ -20,6 +20,7 @@ use icomm_simulations::compare::{
     outcome::Outcome,
     picture,
     rounds::{self, Watcher},
+    rows::{self, Form},
     scale::Scale,
     table,
     workload::{Bench, Workload},
@@ -61,6 +62,9 @@ struct Arguments {
     /// Rounds of each contestant [default: 5, 3 when quick, 1 when tiny]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=100))]
     rounds: Option<u16>,
+    /// What a case is like, for everybody alike
+    #[arg(long, value_enum, value_name = "FORM", default_value = "long")]
+    rows: Form,
     /// Instead of comparing, run icomm alone at three sizes a decade apart and print how its cost grows
     #[arg(long)]
     growth: bool,
@@ -155,6 +159,7 @@ async fn measure(arguments: &Arguments, chosen: &[&'static Workload]) -> anyhow:
         folder: folder.path().to_owned(),
         scale,
         size: 0,
+        form: arguments.rows,
         peers: !arguments.growth && !arguments.alone,
     };
     let watcher = Screen::new();
@@ -184,10 +189,10 @@ async fn measure(arguments: &Arguments, chosen: &[&'static Workload]) -> anyhow:
         let drawn = picture::draw(&outcomes);
         fs::write(path, drawn).with_context(|| format!("`{}` can't be written", path.display()))?;
     }
-    print(&outcomes, arguments.json)
+    print(&outcomes, arguments.rows, arguments.json)
 }
 
-fn print(outcomes: &[Outcome], json: bool) -> anyhow::Result<()> {
+fn print(outcomes: &[Outcome], form: Form, json: bool) -> anyhow::Result<()> {
     let verdicts = goals::judge(outcomes);
     if json {
         let object: serde_json::Map<_, _> = outcomes
@@ -205,6 +210,7 @@ fn print(outcomes: &[Outcome], json: bool) -> anyhow::Result<()> {
         println!("{}\n", table::goals(&verdicts));
     }
     println!("{}\n", table::notes(outcomes));
+    println!("Rows: {} form", rows::name(form));
     println!("Machine: {}", machine::describe());
     Ok(())
 }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{
+    rows::{self, Form},
     series::{Measure, Series, Spread},
     workload::{Absent, Better, Kind, Workload},
 };
@@ -27,6 +28,8 @@ pub struct Outcome {
     pub workload: Workload,
     /// Its size.
     pub size: u64,
+    /// What its rows are like.
+    pub form: Form,
     /// Everybody who took part; icomm first.
     pub standings: Vec<Standing>,
     /// Everybody who did not.
@@ -84,6 +87,7 @@ impl Outcome {
         object.insert("peers".to_owned(), Value::Object(peers));
         object.insert("unit".to_owned(), json!(self.workload.unit));
         object.insert("size".to_owned(), json!(self.size));
+        object.insert("rows".to_owned(), json!(rows::name(self.form)));
         object.insert("counts".to_owned(), json!(self.workload.counts));
         object.insert("rounds".to_owned(), json!(ours.rounds));
         if !self.absent.is_empty() {

@@ -195,9 +195,10 @@ pub async fn holds(node: &Node, of: &MemberId, entries: u64) -> anyhow::Result<(
 /// # Errors
 /// It refuses.
 pub async fn issue_one(bench: &Bench, network: &Network) -> anyhow::Result<()> {
-    let draft = rows::file(bench, 1)?.drafts(1)?.pop();
+    let mut draft = None;
+    rows::file(bench, 1)?.drafts(1, |case| draft = Some(case.encode_to_vec().into()))?;
     let request = v1::SubmitRequest {
-        draft: draft.map(|draft| draft.encode_to_vec().into()),
+        draft,
         key: bytes::Bytes::new(),
     };
     let reply = network

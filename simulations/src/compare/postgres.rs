@@ -7,6 +7,7 @@
 
 mod cases;
 mod catch_up;
+mod general;
 mod import;
 mod installation;
 mod latency;
@@ -117,7 +118,10 @@ impl Contestant for PostgreSql {
         };
         let replication = match &self.job {
             Job::Import(_) => "",
-            _ => " at both ends, row filter and column list, binary form, TLS 1.3 with client certificates",
+            _ => {
+                " at both ends, row filter and column list, month, bands and ages made beforehand, binary form, TLS 1.3 with \
+                  client certificates"
+            }
         };
         let version = &self.version;
         format!(

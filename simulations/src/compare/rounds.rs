@@ -54,6 +54,7 @@ pub async fn run(workload: &Workload, bench: &Bench, rounds: usize, watcher: &dy
     Ok(Outcome {
         workload: *workload,
         size: bench.size,
+        form: bench.form,
         standings,
         absent,
     })

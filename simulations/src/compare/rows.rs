@@ -8,7 +8,8 @@ use std::{
 };
 
 use anyhow::Context as _;
-use icomm_node::intake::{Form, Mapping, Source, Synthetic, rows::Row};
+pub use icomm_node::intake::Form;
+use icomm_node::intake::{Mapping, Source, Synthetic, rows::Row};
 use icomm_proto::{codes::CodeLists, v1};
 
 use super::workload::Bench;
@@ -23,7 +24,7 @@ pub const MAPPING: &str = "icomm-template";
 ///
 /// Made-up cases are as real ones, nearly all of them of drugs; a filter by category would pass all or nothing of them. So
 /// half of the cases here are of other goods, and of all of them these categories are three quarters: half drugs, a quarter
-/// tobacco, a fiftieth protected species.
+/// tobacco, a fiftieth protected species. All goods of a case are of one category.
 pub const CATEGORIES: [&str; 3] = ["cites", "drugs", "tobacco"];
 
 /// Cases in a thousand that are of other goods than drugs.
@@ -84,27 +85,38 @@ impl Rows {
         }
     }
 
-    /// The cases of the file as typed drafts, at most `max`, in the order of the file. They take about 3 kB of memory each.
+    /// Calls `take` with the cases of the file as typed drafts, at most `max`, in the order of the file. One takes many times
+    /// the memory of its encoding, so whoever needs all of them keeps them encoded.
     ///
     /// # Errors
     /// The file holds a row that is no case.
-    pub fn drafts(&self, max: u64) -> anyhow::Result<Vec<v1::Draft>> {
+    pub fn drafts(&self, max: u64, mut take: impl FnMut(v1::Draft)) -> anyhow::Result<()> {
         let mapping = mapping()?;
-        let mut drafts = Ok(Vec::new());
+        let mut left = max;
+        let mut result = Ok(());
         self.each(|row| {
-            let Ok(taken) = &mut drafts else {
-                return ControlFlow::Break(());
-            };
-            if taken.len() as u64 >= max {
+            if left == 0 {
                 return ControlFlow::Break(());
             }
+            left -= 1;
             match draft(&mapping, &row) {
-                Ok(draft) => taken.push(draft),
-                Err(error) => drafts = Err(error),
+                Ok(draft) => take(draft),
+                Err(error) => {
+                    result = Err(error);
+                    return ControlFlow::Break(());
+                }
             }
             ControlFlow::Continue(())
         })?;
-        drafts
+        result
+    }
+}
+
+/// What a form is called.
+pub fn name(form: Form) -> &'static str {
+    match form {
+        Form::Short => "short",
+        Form::Long => "long",
     }
 }
 
@@ -141,11 +153,13 @@ pub fn mapping() -> anyhow::Result<Mapping> {
 /// # Errors
 /// It can't be written.
 pub fn file(bench: &Bench, rows: u64) -> anyhow::Result<Rows> {
-    let file = bench.shared_folder().join(format!("cases-{rows}.csv"));
+    let file = bench
+        .shared_folder()
+        .join(format!("cases-{}-{rows}.csv", name(bench.form)));
     if !file.exists() {
         let unfinished = file.with_extension("unfinished");
         let cases = Synthetic {
-            form: Form::Short,
+            form: bench.form,
             members: vec![MEMBER.parse()?],
             rows,
             seed: 1,
@@ -163,21 +177,18 @@ pub fn file(bench: &Bench, rows: u64) -> anyhow::Result<Rows> {
 mod tests {
     use icomm_node::{environment::Environment, network::Folder};
 
-    use super::{Bench, file};
-    use crate::compare::scale::Scale;
+    use super::{Bench, Form, file};
 
     #[test]
     fn three_quarters_of_the_rows_are_covered() {
         let folder = Folder::temporary(&Environment::system()).unwrap();
-        let bench = Bench {
-            program: "icomm".into(),
-            folder: folder.path().to_owned(),
-            scale: Scale::Tiny,
-            size: 0,
-            peers: false,
-        };
-        let rows = file(&bench, 4000).unwrap();
-        let covered = rows.covered().unwrap();
-        assert!((2900..3150).contains(&covered), "{covered} of 4000");
+        for form in [Form::Short, Form::Long] {
+            let bench = Bench {
+                form,
+                ..Bench::of_test(folder.path(), 0)
+            };
+            let covered = file(&bench, 4000).unwrap().covered().unwrap();
+            assert!((2900..3150).contains(&covered), "{covered} of 4000, {form:?}");
+        }
     }
 }

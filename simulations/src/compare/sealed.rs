@@ -7,10 +7,11 @@ use std::ops::ControlFlow;
 
 use anyhow::Context as _;
 use icomm_node::intake::{ReadOptions, Source, rows::Reading};
-use icomm_proto::{CodeLists, Record, RecordId, View};
+use icomm_proto::{CodeLists, Record, RecordId, View, v1};
+use prost::Message as _;
 use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
 
-use super::rows::{MEMBER, Rows, mapping};
+use super::rows::{CATEGORIES, MEMBER, Rows, mapping};
 
 /// When all of them are issued: in ms since 1970.
 const ISSUED_MS: u64 = 1_795_435_200_000;
@@ -19,7 +20,15 @@ const ISSUED_MS: u64 = 1_795_435_200_000;
 ///
 /// # Errors
 /// The file can't be read, a row of it is no valid record, or `each` fails.
-pub fn each(rows: &Rows, mut each: impl FnMut(View) -> anyhow::Result<()>) -> anyhow::Result<()> {
+pub fn each(rows: &Rows, each: impl FnMut(View) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    first(rows, u64::MAX, each)
+}
+
+/// The same with at most `max` rows from the beginning.
+///
+/// # Errors
+/// As of [`each`].
+pub fn first(rows: &Rows, max: u64, mut each: impl FnMut(View) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let (mapping, lists, member) = (mapping()?, CodeLists::built_in(), MEMBER.parse()?);
     let mut entropy = SmallRng::seed_from_u64(1);
     let mut seal = |reading: Reading<'_>| -> anyhow::Result<()> {
@@ -35,12 +44,29 @@ pub fn each(rows: &Rows, mut each: impl FnMut(View) -> anyhow::Result<()>) -> an
     };
     let mut result = Ok(());
     let source = Source::open(&rows.file, ReadOptions::default()).context("the rows can't be opened")?;
-    source.read(&mut |reading| match seal(reading) {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(error) => {
-            result = Err(error);
-            ControlFlow::Break(())
+    let mut left = max;
+    source.read(&mut |reading| {
+        if left == 0 {
+            return ControlFlow::Break(());
+        }
+        left -= 1;
+        match seal(reading) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                result = Err(error);
+                ControlFlow::Break(())
+            }
         }
     })?;
     result
+}
+
+/// Whether the partner is granted a record: all its goods are of [`CATEGORIES`].
+///
+/// # Errors
+/// The view is none of a case.
+pub fn covered(view: &View) -> anyhow::Result<bool> {
+    let class = v1::Class::decode(view.class_bytes().context("a sealed case has no class")?)?;
+    let granted = |category: &String| CATEGORIES.contains(&category.as_str());
+    Ok(!class.categories.is_empty() && class.categories.iter().all(granted))
 }

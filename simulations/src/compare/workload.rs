@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use futures::future::BoxFuture;
 
 use super::{
+    rows::Form,
     scale::{Scale, Sizes},
     series::Sample,
 };
@@ -20,11 +21,26 @@ pub struct Bench {
     pub scale: Scale,
     /// The size of the workload under way, in what it counts.
     pub size: u64,
+    /// What the rows are like.
+    pub form: Form,
     /// Whether peers take part: not when only icomm's growth is measured.
     pub peers: bool,
 }
 
 impl Bench {
+    /// As tests have it: nothing but rows is made, and in this folder.
+    #[cfg(test)]
+    pub fn of_test(folder: &Path, size: u64) -> Self {
+        Self {
+            program: "icomm".into(),
+            folder: folder.to_owned(),
+            scale: Scale::Tiny,
+            size,
+            form: Form::Long,
+            peers: true,
+        }
+    }
+
     /// A new, empty folder for one contestant.
     ///
     /// # Errors

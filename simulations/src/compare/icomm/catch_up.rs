@@ -2,10 +2,11 @@
 
 use futures::future::BoxFuture;
 use icomm_node::network::Reach;
-use tokio::time::Instant;
+use tokio::{task::block_in_place, time::Instant};
 
 use super::{NAME, pair::Pair};
 use crate::compare::{
+    delivered::Delivered,
     rows,
     series::Sample,
     workload::{Bench, Contestant, Kind},
@@ -15,6 +16,7 @@ struct CatchUp {
     pair: Pair,
     name: &'static str,
     carrier: Reach,
+    delivered: Delivered,
 }
 
 /// A sender whose log holds as many cases as the workload's size, over TCP with mutual TLS.
@@ -43,14 +45,21 @@ pub async fn catch_up_over_noise(bench: &Bench) -> anyhow::Result<impl Contestan
 
 async fn over(bench: &Bench, name: &'static str, carrier: Reach) -> anyhow::Result<CatchUp> {
     let mut pair = Pair::prepare_over(bench, &format!("catch-up-{name}"), carrier)?;
-    pair.seed(&rows::file(bench, bench.size)?, bench.size)?;
+    let rows = rows::file(bench, bench.size)?;
+    let delivered = block_in_place(|| Delivered::by_icomm(&rows))?;
+    pair.seed(&rows, bench.size)?;
     pair.start_sender().await?;
-    Ok(CatchUp { pair, name, carrier })
+    Ok(CatchUp {
+        pair,
+        name,
+        carrier,
+        delivered,
+    })
 }
 
 impl CatchUp {
     async fn pull(&mut self) -> anyhow::Result<Sample> {
-        let Self { pair, .. } = self;
+        let Self { pair, delivered, .. } = self;
         pair.renew_receiver().await?;
         let agreement = pair.sign().await?;
         let arrival = pair.arrival().await?;
@@ -61,7 +70,7 @@ impl CatchUp {
         let cost = pair.cost()? - before;
         pair.check().await?;
         pair.suspend().await?;
-        Ok(cost.rate(pair.expected().covered, seconds))
+        Ok(delivered.beside(cost.rate(pair.expected().covered, seconds)))
     }
 }
 

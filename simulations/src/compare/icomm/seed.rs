@@ -302,18 +302,12 @@ mod tests {
     use icomm_pki::MemberKey;
 
     use super::{Log, fill};
-    use crate::compare::{rows, scale::Scale, workload::Bench};
+    use crate::compare::{rows, workload::Bench};
 
     #[test]
     fn a_seeded_log_verifies_and_goes_on_where_it_ended() {
         let folder = Folder::temporary(&Environment::system()).unwrap();
-        let bench = Bench {
-            program: "icomm".into(),
-            folder: folder.path().to_owned(),
-            scale: Scale::Tiny,
-            size: 0,
-            peers: false,
-        };
+        let bench = Bench::of_test(folder.path(), 0);
         let rows = rows::file(&bench, 700).unwrap();
         // Another member than the one whose cases are in the file.
         let log = Log {
@@ -336,8 +330,12 @@ mod tests {
         assert_eq!((tally.entries(), tally.withheld), (2346, 0));
 
         // The first row alone, the whole file three times, and its beginning once more.
-        let drafts = rows.drafts(u64::MAX).unwrap();
-        let upto = |end: usize| drafts.iter().take(end).filter(|draft| rows::covers(draft)).count() as u64;
+        let upto = |end: u64| {
+            let mut covered = 0;
+            rows.drafts(end, |draft| covered += u64::from(rows::covers(&draft)))
+                .unwrap();
+            covered
+        };
         let expected = upto(1) + 3 * rows.covered().unwrap() + upto(245);
         assert_eq!((entries, covered), (2346, expected));
     }

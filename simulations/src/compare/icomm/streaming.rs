@@ -2,14 +2,15 @@
 
 use futures::future::BoxFuture;
 use icomm_proto::v1;
-use tokio::time::Instant;
+use tokio::{task::block_in_place, time::Instant};
 
 use super::{
     NAME,
     writer::{self, Cases},
 };
 use crate::compare::{
-    meter,
+    delivered::Delivered,
+    meter, rows,
     series::Sample,
     workload::{Bench, Contestant, Kind},
 };
@@ -20,19 +21,26 @@ const COMMIT_RECORDS: usize = 100;
 /// Commits under way at once.
 const COMMITS_UNDER_WAY: usize = 4;
 
-struct Streaming(Cases);
+struct Streaming {
+    cases: Cases,
+    delivered: Delivered,
+}
 
 /// Two linked nodes, and as many cases a round as the workload's size.
 ///
 /// # Errors
 /// It can't be set up.
 pub async fn streaming(bench: &Bench) -> anyhow::Result<impl Contestant + use<>> {
-    Ok(Streaming(Cases::prepare(bench, "streaming").await?))
+    let rows = rows::file(bench, bench.size)?;
+    Ok(Streaming {
+        delivered: block_in_place(|| Delivered::by_icomm(&rows))?,
+        cases: Cases::prepare(bench, "streaming").await?,
+    })
 }
 
 impl Streaming {
     async fn stream(&mut self) -> anyhow::Result<Sample> {
-        let Self(cases) = self;
+        let Self { cases, delivered } = self;
         let batches = batches(cases.next());
         let pair = &cases.pair;
         let mut client = pair.sender()?.client().await?;
@@ -43,9 +51,9 @@ impl Streaming {
         let seconds = (arrival.await?? - begun).as_secs_f64();
         let (cost, writer) = (pair.cost()? - before, meter::own_cpu_seconds()? - writer_before);
         pair.check().await?;
-        let delivered = cases.covered();
-        let sample = cost.rate(delivered, seconds);
-        Ok(sample.with("writer_cpu_us_per_record", writer * 1e6 / delivered as f64))
+        let covered = cases.covered();
+        let sample = delivered.beside(cost.rate(covered, seconds));
+        Ok(sample.with("writer_cpu_us_per_record", writer * 1e6 / covered as f64))
     }
 }
 
@@ -79,6 +87,6 @@ impl Contestant for Streaming {
     }
 
     fn finish(&mut self) -> BoxFuture<'_, anyhow::Result<()>> {
-        Box::pin(self.0.pair.stop())
+        Box::pin(self.cases.pair.stop())
     }
 }

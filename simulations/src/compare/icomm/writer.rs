@@ -16,7 +16,9 @@ use crate::compare::{
 /// Two linked nodes under their agreement, and the cases of one round.
 pub(super) struct Cases {
     pub(super) pair: Pair,
-    drafts: Vec<v1::Draft>,
+    /// Encoded.
+    drafts: Vec<Bytes>,
+    covered: u64,
     environment: Environment,
 }
 
@@ -24,12 +26,17 @@ impl Cases {
     /// As many cases as the workload's size.
     pub(super) async fn prepare(bench: &Bench, name: &str) -> anyhow::Result<Self> {
         let rows: Rows = rows::file(bench, bench.size)?;
-        let drafts = rows.drafts(bench.size)?;
+        let (mut drafts, mut covered) = (Vec::new(), 0);
+        rows.drafts(bench.size, |draft| {
+            covered += u64::from(rows::covers(&draft));
+            drafts.push(draft.encode_to_vec().into());
+        })?;
         let mut pair = Pair::prepare(bench, name)?;
         pair.start().await?;
         Ok(Self {
             pair,
             drafts,
+            covered,
             environment: Environment::system(),
         })
     }
@@ -38,14 +45,14 @@ impl Cases {
     pub(super) fn next(&mut self) -> Vec<v1::ImportRow> {
         self.pair.expect(Seeded {
             entries: self.drafts.len() as u64,
-            covered: self.covered(),
+            covered: self.covered,
         });
         let rows = self.drafts.iter().map(|draft| {
             let mut key = [0; 16];
             self.environment.entropy.fill(&mut key);
             v1::ImportRow {
                 key: Bytes::copy_from_slice(&key),
-                draft: Some(draft.encode_to_vec().into()),
+                draft: Some(draft.clone()),
             }
         });
         rows.collect()
@@ -53,7 +60,7 @@ impl Cases {
 
     /// How many cases of a round the receiver is granted.
     pub(super) fn covered(&self) -> u64 {
-        self.drafts.iter().filter(|draft| rows::covers(draft)).count() as u64
+        self.covered
     }
 }
 

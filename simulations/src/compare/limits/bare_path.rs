@@ -33,9 +33,13 @@ use tokio::{
     time::Instant,
 };
 
-use self::{input::Input, receiver::Received, tls::Tls};
+use self::{
+    input::Input,
+    receiver::{Received, Views},
+    tls::Tls,
+};
 use crate::compare::{
-    meter, rows,
+    delivered, meter, rows,
     series::Sample,
     workload::{Bench, Contestant, Kind},
 };
@@ -98,7 +102,7 @@ impl Path {
 
     /// What arrived must be what was read.
     fn check(&self, received: &Received) -> anyhow::Result<()> {
-        let same = received.disclosed == self.input.disclosed && received.root == self.input.root;
+        let same = received.disclosed.count == self.input.disclosed && received.root == self.input.root;
         ensure!(same, "something else arrived than was read");
         Ok(())
     }
@@ -136,8 +140,8 @@ impl Contestant for BarePath {
             let received = received?;
             let (seconds, cpu) = (begun.elapsed().as_secs_f64(), meter::own_cpu_seconds()? - cpu);
             self.0.check(&received)?;
-            let bytes = received.bytes as f64 / received.disclosed as f64;
-            Ok(Sample::rate(received.disclosed, seconds, cpu).with("received_bytes_per_record", bytes))
+            let Views { count, bytes } = received.disclosed;
+            Ok(Sample::rate(count, seconds, cpu).with(delivered::BYTES, bytes as f64 / count as f64))
         })
     }
 }

@@ -9,7 +9,7 @@ use crate::compare::series::Sample;
 pub(super) struct CatchUp {
     receiver: Jetstream,
     full: Names,
-    messages: u64,
+    messages: Messages,
     round: u32,
 }
 
@@ -22,7 +22,7 @@ impl CatchUp {
         Ok(Self {
             receiver: servers.receiver().await?,
             full,
-            messages: messages.count(),
+            messages,
             round: 0,
         })
     }
@@ -37,10 +37,10 @@ impl Rounds for CatchUp {
             self.receiver
                 .mirror(&mirror, &self.full.stream, servers::SENDER)
                 .await?;
-            filled(&self.receiver, &mirror, self.messages).await?;
+            filled(&self.receiver, &mirror, self.messages.count()).await?;
             let (seconds, cost) = (begun.elapsed().as_secs_f64(), at.cost()? - before);
             self.receiver.delete(&mirror).await?;
-            Ok(cost.rate(self.messages, seconds))
+            Ok(self.messages.beside(cost.rate(self.messages.count(), seconds)))
         })
     }
 }

@@ -1,10 +1,8 @@
 //! The rows that are covered, as messages: the bytes that icomm sends of each.
 
-use anyhow::Context as _;
-use icomm_proto::{SectionSet, v1};
-use prost::Message as _;
+use icomm_proto::SectionSet;
 
-use crate::compare::{rows, sealed, workload::Bench};
+use crate::compare::{delivered, rows, sealed, series::Sample, workload::Bench};
 
 /// Messages one after the other, in the order of the rows.
 pub(super) struct Messages {
@@ -22,12 +20,7 @@ impl Messages {
             ends: Vec::new(),
         };
         sealed::each(&rows, |view| {
-            let class = v1::Class::decode(view.class_bytes().context("a sealed case has no class")?)?;
-            if class
-                .categories
-                .iter()
-                .all(|category| rows::CATEGORIES.contains(&category.as_str()))
-            {
+            if sealed::covered(&view)? {
                 view.write_redacted(SectionSet::open(), &mut messages.bytes);
                 messages.ends.push(messages.bytes.len());
             }
@@ -44,6 +37,11 @@ impl Messages {
     /// How many.
     pub(super) fn count(&self) -> u64 {
         self.ends.len() as u64
+    }
+
+    /// A sample with how large a message is.
+    pub(super) fn beside(&self, sample: Sample) -> Sample {
+        sample.with(delivered::BYTES, self.bytes.len() as f64 / self.count() as f64)
     }
 
     /// One after the other.

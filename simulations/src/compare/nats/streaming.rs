@@ -45,7 +45,7 @@ impl Rounds for Streaming {
             filled(&self.receiver, &names.mirror, 1 + self.messages.count()).await?;
             let sample = watch.stop(at, self.messages.count())?;
             removed(&self.sender, &self.receiver, &names).await?;
-            Ok(sample)
+            Ok(self.messages.beside(sample))
         })
     }
 }

@@ -4,7 +4,6 @@ use std::{io::Write as _, path::Path};
 
 use super::{NAME, catch_up, latency, single_commits, streaming};
 use crate::compare::{
-    scale::Scale,
     series::Sample,
     workload::{Absent, Bench, Contestant},
 };
@@ -31,13 +30,7 @@ async fn rounds(contestant: Result<impl Contestant, Absent>) -> Option<[Sample; 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_workload_runs_twice_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let bench = Bench {
-        program: "icomm".into(),
-        folder: folder.path().to_owned(),
-        scale: Scale::Tiny,
-        size: 60,
-        peers: true,
-    };
+    let bench = Bench::of_test(folder.path(), 60);
     for samples in [
         rounds(streaming(&bench).await.unwrap()).await,
         rounds(single_commits(&bench).await.unwrap()).await,

@@ -7,6 +7,7 @@ use quick_xml::{Reader, events::Event};
 use super::{canvas, draw};
 use crate::compare::{
     outcome::{Outcome, Standing},
+    rows::Form,
     series::{Series, Spread},
     workload::{Absent, Kind},
     workloads,
@@ -46,6 +47,7 @@ fn outcome(name: &str, standings: Vec<Standing>, absent: Vec<Absent>) -> Outcome
     Outcome {
         workload,
         size: workload.sizes.full,
+        form: Form::Long,
         standings,
         absent,
     }

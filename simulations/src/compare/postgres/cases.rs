@@ -12,9 +12,10 @@ use tokio_postgres::{
 };
 
 use super::{
+    general,
     installation::Installation,
     pair::{POLL, Pair},
-    table::{self, TABLE},
+    table::{self, TABLE, Table},
 };
 use crate::compare::{
     rows::{self, Rows},
@@ -33,9 +34,9 @@ pub(super) struct Cases {
 impl Cases {
     /// As many cases as the workload's size.
     pub(super) async fn prepare(bench: &Bench, installation: &Installation) -> anyhow::Result<Self> {
-        let rows = rows::file(bench, bench.size)?;
-        let (cases, last) = read(&rows)?;
+        let rows = general::file(&rows::file(bench, bench.size)?)?;
         let pair = Pair::start(bench, installation, &rows).await?;
+        let (cases, last) = read(&rows, &pair.table)?;
         pair.subscribe(false).await?;
         pair.flowing().await?;
         Ok(Self {
@@ -46,7 +47,7 @@ impl Cases {
         })
     }
 
-    /// All of them, each an id and the columns that are ever filled, as [`table::filled`] orders them.
+    /// All of them, each an id and the columns that are ever filled, as [`Table::filled`] orders them.
     pub(super) fn all(&self) -> &[StringRecord] {
         &self.cases
     }
@@ -89,11 +90,11 @@ impl Cases {
 }
 
 /// The cases of a file, with ids from 1 on, and the id of the last that is covered.
-fn read(rows: &Rows) -> anyhow::Result<(Vec<StringRecord>, i64)> {
+fn read(rows: &Rows, table: &Table) -> anyhow::Result<(Vec<StringRecord>, i64)> {
     let mut reader = csv::Reader::from_path(&rows.file)?;
     let header = reader.headers()?.clone();
-    let place = |name| header.iter().position(|column| column == name);
-    let places: Option<Vec<usize>> = table::filled().map(|column| place(column.name)).collect();
+    let place = |name: &str| header.iter().position(|column| column == name);
+    let places: Option<Vec<usize>> = table.filled().map(|column| place(&column.name)).collect();
     let places = places.context("the template lacks a column")?;
     let category = place(table::CATEGORY).context("the template lacks the category")?;
     let (mut cases, mut last) = (Vec::new(), 0);
@@ -117,7 +118,7 @@ pub(super) fn id(case: &StringRecord) -> anyhow::Result<i64> {
     Ok(case.get(0).context("a case has an id")?.parse()?)
 }
 
-/// Inserts a case, by the statement that [`table::insert`] tells.
+/// Inserts a case, by the statement that [`Table::insert`] tells.
 pub(super) async fn insert(writer: &Client, insert: &Statement, case: &StringRecord) -> anyhow::Result<()> {
     let texts: Vec<Text<'_>> = case.iter().map(Text).collect();
     let inserted = writer.execute_raw(insert, texts).await?;

@@ -3,6 +3,7 @@
 use tokio::time::{Instant, sleep};
 
 use super::{
+    general,
     installation::Installation,
     pair::{POLL, Pair},
     table::{self, TABLE},
@@ -17,7 +18,7 @@ pub(super) struct CatchUp {
 
 impl CatchUp {
     pub(super) async fn prepare(bench: &Bench, installation: &Installation) -> anyhow::Result<Self> {
-        let rows = rows::file(bench, bench.size)?;
+        let rows = general::file(&rows::file(bench, bench.size)?)?;
         let covered = rows.covered()?;
         let pair = Pair::start(bench, installation, &rows).await?;
         pair.publisher.copy_file(&rows).await?;
@@ -44,6 +45,7 @@ impl CatchUp {
         let cost = pair.cost()? - before;
         pair.flowing().await?;
         table::expect(&pair.subscribers, *covered).await?;
-        Ok(cost.rate(*covered, seconds))
+        let delivered = pair.table.delivered(&pair.subscribers).await?;
+        Ok(delivered.beside(cost.rate(*covered, seconds)))
     }
 }

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::{
     installation::Installation,
     server::{Home, Server, Settings},
-    table::{self, TABLE},
+    table::{self, TABLE, Table},
 };
 use crate::compare::{
     meter,
@@ -31,7 +31,7 @@ impl Import {
         };
         let server = Server::start(installation, home.folder("importer"), settings).await?;
         let client = server.connect().await?;
-        client.batch_execute(&table::publishers(&rows)?).await?;
+        client.batch_execute(&Table::of(&rows)?.publishers()).await?;
         Ok(Self {
             rows,
             server,

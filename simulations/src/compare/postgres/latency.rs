@@ -12,7 +12,7 @@ use tokio_postgres::{Client, Statement};
 use super::{
     cases::{self, Cases},
     installation::Installation,
-    table::{self, TABLE},
+    table::TABLE,
 };
 use crate::compare::{delays::Delays, series::Sample, workload::Bench};
 
@@ -47,7 +47,7 @@ impl Latency {
         cases.pair.subscribers.batch_execute(&trigger).await?;
         let mut writers = Vec::with_capacity(WRITERS);
         for writer in cases.writers(WRITERS).await? {
-            let insert = writer.prepare(&table::insert()).await?;
+            let insert = writer.prepare(&cases.pair.table.insert()).await?;
             writers.push((writer, insert));
         }
         Ok(Self { cases, writers })

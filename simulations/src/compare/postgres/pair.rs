@@ -9,7 +9,7 @@ use tokio_postgres::Client;
 use super::{
     installation::Installation,
     server::{Home, Server, Settings, Tls},
-    table::{self, PUBLICATION, TABLE},
+    table::{PUBLICATION, TABLE, Table},
 };
 use crate::compare::{
     certificates::{Authority, Files},
@@ -51,8 +51,9 @@ fn tls(folder: PathBuf, installation: &Installation) -> anyhow::Result<(Tls, Fil
 }
 
 /// Two servers, their tables empty.
-#[derive(Debug)]
 pub(super) struct Pair {
+    /// The columns of what it replicates.
+    pub(super) table: Table,
     /// How the subscriber reaches the publisher.
     route: String,
     /// An administrator's connection to each.
@@ -78,14 +79,15 @@ impl Pair {
         };
         let (publisher, subscriber) = futures::try_join!(start("publisher", Some(&tls)), start("subscriber", None))?;
         let (publishers, subscribers) = futures::try_join!(publisher.connect(), subscriber.connect())?;
-        publishers.batch_execute(&table::publishers(rows)?).await?;
+        let table = Table::of(rows)?;
+        publishers.batch_execute(&table.publishers()).await?;
         publishers
             .batch_execute(&format!(
                 "CREATE ROLE {ROLE} LOGIN REPLICATION; GRANT SELECT ON {TABLE} TO {ROLE}; {}",
-                table::publication()
+                table.publication()
             ))
             .await?;
-        subscribers.batch_execute(&table::subscribers()).await?;
+        subscribers.batch_execute(&table.subscribers()).await?;
         let route = format!(
             "host=127.0.0.1 port={} dbname=postgres user={ROLE} sslmode=verify-full sslcert={} sslkey={} sslrootcert={}",
             publisher.port(),
@@ -94,6 +96,7 @@ impl Pair {
             tls.authority.display(),
         );
         Ok(Self {
+            table,
             route,
             publishers,
             subscribers,

@@ -12,7 +12,6 @@ use tokio_postgres::Client;
 use super::{
     cases::{self, Cases},
     installation::Installation,
-    table,
 };
 use crate::compare::{meter, series::Sample, workload::Bench};
 
@@ -35,12 +34,13 @@ impl SingleCommits {
     pub(super) async fn round(&mut self) -> anyhow::Result<Sample> {
         let Self { cases, writers } = self;
         cases.pair.clear().await?;
+        let insert = cases.pair.table.insert();
         let taken = Arc::new(AtomicUsize::new(0));
         let (before, writer_before) = (cases.pair.cost()?, meter::own_cpu_seconds()?);
         let begun = Instant::now();
         let mut writers: JoinSet<_> = writers
             .iter()
-            .map(|writer| write(Arc::clone(writer), cases.shared(), Arc::clone(&taken)))
+            .map(|writer| write(Arc::clone(writer), insert.clone(), cases.shared(), Arc::clone(&taken)))
             .collect();
         while let Some(written) = writers.join_next().await {
             written??;
@@ -56,8 +56,13 @@ impl SingleCommits {
 }
 
 /// Writes cases that nobody has taken yet until none is left.
-async fn write(writer: Arc<Client>, cases: Arc<[StringRecord]>, taken: Arc<AtomicUsize>) -> anyhow::Result<()> {
-    let insert = writer.prepare(&table::insert()).await?;
+async fn write(
+    writer: Arc<Client>,
+    insert: String,
+    cases: Arc<[StringRecord]>,
+    taken: Arc<AtomicUsize>,
+) -> anyhow::Result<()> {
+    let insert = writer.prepare(&insert).await?;
     while let Some(case) = cases.get(taken.fetch_add(1, Ordering::Relaxed)) {
         cases::insert(&writer, &insert, case).await?;
     }

@@ -27,7 +27,7 @@ impl Streaming {
     pub(super) async fn prepare(bench: &Bench, installation: &Installation) -> anyhow::Result<Self> {
         let cases = Cases::prepare(bench, installation).await?;
         let writer = cases.pair.publisher.connect().await?;
-        let copy = writer.prepare(&table::copy()).await?;
+        let copy = writer.prepare(&cases.pair.table.copy()).await?;
         let commits = cases.all().chunks(COMMIT_RECORDS).map(table::copied).collect();
         Ok(Self {
             cases,
@@ -56,9 +56,10 @@ impl Streaming {
         let seconds = begun.elapsed().as_secs_f64();
         let (cost, writer) = (cases.pair.cost()? - before, meter::own_cpu_seconds()? - writer_before);
         cases.check().await?;
-        let delivered = cases.covered();
-        let sample = cost.rate(delivered, seconds);
-        Ok(sample.with("writer_cpu_us_per_record", writer * 1e6 / delivered as f64))
+        let covered = cases.covered();
+        let delivered = cases.pair.table.delivered(&cases.pair.subscribers).await?;
+        let sample = delivered.beside(cost.rate(covered, seconds));
+        Ok(sample.with("writer_cpu_us_per_record", writer * 1e6 / covered as f64))
     }
 }
 

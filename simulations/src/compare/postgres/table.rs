@@ -1,17 +1,20 @@
-//! The table of cases: a column for each of the template's, typed where that is natural, and which of them name nobody.
+//! The table of cases: a column for each of the file's, typed where that is natural, and which of them name nobody.
 //!
 //! ```text
-//!   publisher   id | open columns | withheld columns | columns that made-up cases leave blank
+//!   publisher   id | open columns | withheld columns | columns that these cases leave blank
 //!   subscriber  id | open columns
 //! ```
 //!
-//! Blank columns stand last, where they cost a row nothing but their bits.
+//! Blank columns stand last, where they cost a row nothing but their bits, and are not published.
 
 use bytes::Bytes;
 use csv::StringRecord;
 use tokio_postgres::Client;
 
-use crate::compare::rows::{CATEGORIES, Rows};
+use crate::compare::{
+    delivered::{Delivered, SAMPLE_ROWS},
+    rows::{CATEGORIES, Rows},
+};
 
 /// Its name.
 pub(super) const TABLE: &str = "cases";
@@ -19,154 +22,192 @@ pub(super) const TABLE: &str = "cases";
 /// The publication's name.
 pub(super) const PUBLICATION: &str = "shared";
 
-/// The column that rows are filtered by. (Where these cases have a second category, it is that of the first.)
+/// The column that rows are filtered by. (Further goods of a case are of the first one's category.)
 pub(super) const CATEGORY: &str = "goods_1_category";
 
-/// A column that made-up cases fill.
+/// What the OPEN section says: `Case` in `record.proto`; `n` stands for the number of goods, leg, person or company. Other
+/// columns are withheld: exact values, references, persons, companies, texts.
+const OPEN: &[&str] = &[
+    "administration",
+    "record_kind",
+    "report_type",
+    "validation_status",
+    "handling_code",
+    "short_form",
+    "operation_id",
+    "source_evaluation",
+    "information_evaluation",
+    "seizure_month",
+    "seizure_country",
+    "location_type",
+    "direction",
+    "detection_method",
+    "outcome",
+    "related_records",
+    "goods_n_category",
+    "goods_n_kind",
+    "goods_n_hs_code",
+    "goods_n_quantity_band",
+    "goods_n_unit",
+    "goods_n_value_band",
+    "goods_n_currency",
+    "goods_n_package_type",
+    "goods_n_package_count",
+    "goods_n_producing_country",
+    "goods_n_species",
+    "goods_n_cites_appendix",
+    "leg_n_role",
+    "leg_n_country",
+    "conveyance_type",
+    "conveyance_flag",
+    "concealment",
+    "person_n_role",
+    "person_n_sex",
+    "person_n_nationality",
+    "person_n_age_band",
+    "company_n_role",
+    "company_n_country",
+];
+
+/// A column that the cases fill.
 pub(super) struct Column {
     /// As the template calls it.
-    pub(super) name: &'static str,
+    pub(super) name: String,
     /// Its type.
     kind: &'static str,
 }
 
-const fn column(name: &'static str, kind: &'static str) -> Column {
-    Column { name, kind }
+/// The columns of a file of cases.
+pub(super) struct Table {
+    open: Vec<Column>,
+    withheld: Vec<Column>,
+    /// Those that no case fills.
+    blank: Vec<String>,
 }
 
-const fn text(name: &'static str) -> Column {
-    column(name, "text")
+impl Table {
+    /// Reads all cases of a file for the columns that they fill.
+    pub(super) fn of(rows: &Rows) -> anyhow::Result<Self> {
+        let mut reader = csv::Reader::from_path(&rows.file)?;
+        let header = reader.headers()?.clone();
+        let mut filled = vec![false; header.len()];
+        let mut row = StringRecord::new();
+        while reader.read_record(&mut row)? {
+            for (filled, text) in filled.iter_mut().zip(&row) {
+                *filled |= !text.is_empty();
+            }
+        }
+        let mut table = Self {
+            open: Vec::new(),
+            withheld: Vec::new(),
+            blank: Vec::new(),
+        };
+        for (name, filled) in header.iter().zip(filled) {
+            let (pattern, name) = (pattern(name), name.to_owned());
+            let kind = kind(&pattern);
+            match (filled, OPEN.contains(&pattern.as_str())) {
+                (false, _) => table.blank.push(name),
+                (true, true) => table.open.push(Column { name, kind }),
+                (true, false) => table.withheld.push(Column { name, kind }),
+            }
+        }
+        Ok(table)
+    }
+
+    /// The columns that cases fill, in the order in which [`Table::insert`] and [`Table::copy`] want them after the id.
+    pub(super) fn filled(&self) -> impl Iterator<Item = &Column> {
+        self.open.iter().chain(&self.withheld)
+    }
+
+    /// The table of a publisher: it takes every column of the file.
+    pub(super) fn publishers(&self) -> String {
+        let blank: String = self.blank.iter().map(|name| format!(", {name} text")).collect();
+        format!(
+            "CREATE SEQUENCE {TABLE}_id CACHE 1000;
+             CREATE TABLE {TABLE} (id bigint PRIMARY KEY DEFAULT nextval('{TABLE}_id'){}{blank})",
+            definitions(self.filled())
+        )
+    }
+
+    /// The table of a subscriber: it has what is published.
+    pub(super) fn subscribers(&self) -> String {
+        format!(
+            "CREATE TABLE {TABLE} (id bigint PRIMARY KEY{})",
+            definitions(&self.open)
+        )
+    }
+
+    /// What is published: the rows of the categories, without the columns that name somebody.
+    pub(super) fn publication(&self) -> String {
+        let categories = CATEGORIES.map(|category| format!("'{category}'")).join(", ");
+        format!(
+            "CREATE PUBLICATION {PUBLICATION} FOR TABLE {TABLE} (id, {}) WHERE ({CATEGORY} IN ({categories}))
+             WITH (publish = 'insert')",
+            names(&self.open)
+        )
+    }
+
+    /// Copies cases in the form of [`copied`].
+    pub(super) fn copy(&self) -> String {
+        format!("COPY {TABLE} (id, {}) FROM STDIN", names(self.filled()))
+    }
+
+    /// Inserts one case: a parameter for the id and for each filled column.
+    pub(super) fn insert(&self) -> String {
+        let parameters: String = (2..).zip(self.filled()).map(|(at, _)| format!(", ${at}")).collect();
+        let names = names(self.filled());
+        format!("INSERT INTO {TABLE} (id, {names}) VALUES ($1{parameters})")
+    }
+
+    /// How large rows are that a subscriber has got: with their header, and the texts of their columns alone. Ids are the rows'
+    /// numbers in the file.
+    pub(super) async fn delivered(&self, subscriber: &Client) -> anyhow::Result<Delivered> {
+        let texts = self
+            .open
+            .iter()
+            .map(|Column { name, .. }| format!("coalesce(octet_length({name}::text), 0)"));
+        let sql = format!(
+            "SELECT avg(pg_column_size({TABLE}.*))::float8, avg({})::float8 FROM {TABLE}
+             WHERE id <= {SAMPLE_ROWS}",
+            texts.collect::<Vec<_>>().join(" + ")
+        );
+        let row = subscriber.query_one(&sql, &[]).await?;
+        Ok(Delivered {
+            bytes: row.try_get(0)?,
+            text_bytes: row.try_get(1)?,
+        })
+    }
 }
 
-/// What the OPEN section says: `Case` in `record.proto`. (Months, bands and ages, which icomm's originator puts there in place
-/// of exact values, PostgreSQL does not make and does not send.)
-const OPEN: &[Column] = &[
-    text("administration"),
-    text("handling_code"),
-    column("short_form", "boolean"),
-    text("seizure_country"),
-    text("location_type"),
-    text("direction"),
-    text("detection_method"),
-    text("outcome"),
-    text("goods_1_category"),
-    text("goods_1_kind"),
-    text("goods_1_unit"),
-    text("goods_1_currency"),
-    text("goods_1_producing_country"),
-    text("goods_2_category"),
-    text("goods_2_kind"),
-    text("goods_2_unit"),
-    text("leg_1_role"),
-    text("leg_1_country"),
-    text("leg_2_role"),
-    text("leg_2_country"),
-    text("leg_3_role"),
-    text("leg_3_country"),
-    text("conveyance_type"),
-    text("conveyance_flag"),
-    text("concealment"),
-    text("person_1_role"),
-    text("person_1_sex"),
-    text("person_1_nationality"),
-    text("person_2_role"),
-    text("person_2_sex"),
-    text("person_2_nationality"),
-    text("company_1_role"),
-    text("company_1_country"),
-];
-
-/// What other sections say: exact values, references, persons, companies, narrative.
-const WITHHELD: &[Column] = &[
-    column("seizure_date", "date"),
-    text("place"),
-    text("customs_office"),
-    column("goods_1_quantity", "numeric"),
-    column("goods_1_value", "numeric"),
-    column("goods_2_quantity", "numeric"),
-    text("leg_2_place"),
-    text("leg_3_place"),
-    text("vessel_name"),
-    text("vessel_imo"),
-    text("flight_number"),
-    text("container_numbers"),
-    text("national_reference"),
-    text("seals"),
-    text("bills_of_lading"),
-    text("parcel_numbers"),
-    text("vehicle_registrations"),
-    text("person_1_family_name"),
-    text("person_1_given_names"),
-    column("person_1_birth_date", "date"),
-    text("person_1_paper_type"),
-    text("person_1_paper_number"),
-    text("person_1_paper_country"),
-    text("person_1_address"),
-    text("person_1_city"),
-    text("person_1_phones"),
-    text("person_1_suggested_action"),
-    text("person_1_entry_reason"),
-    text("person_2_family_name"),
-    text("person_2_given_names"),
-    column("person_2_birth_date", "date"),
-    text("person_2_paper_type"),
-    text("person_2_paper_number"),
-    text("person_2_paper_country"),
-    text("person_2_address"),
-    text("person_2_city"),
-    text("person_2_phones"),
-    text("person_2_suggested_action"),
-    text("person_2_entry_reason"),
-    text("company_1_name"),
-    text("company_1_registration_number"),
-    text("narrative"),
-];
-
-/// The columns that made-up cases fill, in the order in which [`insert`] and [`copy`] want them after the id.
-pub(super) fn filled() -> impl Iterator<Item = &'static Column> {
-    OPEN.iter().chain(WITHHELD)
+/// A column's name without its number: `goods_2_kind` is a `goods_n_kind`.
+fn pattern(name: &str) -> String {
+    let part = |part| match str::parse::<u8>(part) {
+        Ok(_) => "n",
+        Err(_) => part,
+    };
+    name.split('_').map(part).collect::<Vec<_>>().join("_")
 }
 
-/// The table of a publisher: it takes every column of the file.
-pub(super) fn publishers(rows: &Rows) -> anyhow::Result<String> {
-    let header = header(rows)?;
-    let blank = header.iter().filter(|name| filled().all(|column| column.name != *name));
-    let blank: String = blank.map(|name| format!(", {name} text")).collect();
-    Ok(format!(
-        "CREATE SEQUENCE {TABLE}_id CACHE 1000;
-         CREATE TABLE {TABLE} (id bigint PRIMARY KEY DEFAULT nextval('{TABLE}_id'){}{blank})",
-        definitions(filled())
-    ))
-}
-
-/// The table of a subscriber: it has what is published.
-pub(super) fn subscribers() -> String {
-    format!("CREATE TABLE {TABLE} (id bigint PRIMARY KEY{})", definitions(OPEN))
-}
-
-/// What is published: the rows of the categories, without the columns that name somebody.
-pub(super) fn publication() -> String {
-    let categories = CATEGORIES.map(|category| format!("'{category}'")).join(", ");
-    format!(
-        "CREATE PUBLICATION {PUBLICATION} FOR TABLE {TABLE} (id, {}) WHERE ({CATEGORY} IN ({categories}))
-         WITH (publish = 'insert')",
-        names(OPEN)
-    )
+/// The type that is natural for a column.
+fn kind(pattern: &str) -> &'static str {
+    match pattern {
+        "seizure_date" | "person_n_birth_date" => "date",
+        "goods_n_quantity" | "goods_n_value" => "numeric",
+        "goods_n_package_count" => "integer",
+        "short_form" => "boolean",
+        _ => "text",
+    }
 }
 
 /// What `psql` does with a file of cases; ids are made on the way.
 pub(super) fn copy_file(rows: &Rows) -> anyhow::Result<String> {
-    let columns: Vec<String> = header(rows)?.iter().map(str::to_owned).collect();
+    let header = csv::Reader::from_path(&rows.file)?.headers()?.clone();
+    let columns: Vec<&str> = header.iter().collect();
     let file = rows.file.display().to_string().replace('\'', "''");
     Ok(format!(
         r"\copy {TABLE} ({}) from '{file}' with (format csv, header)",
         columns.join(", ")
     ))
-}
-
-/// Copies cases in the form of [`copied`].
-pub(super) fn copy() -> String {
-    format!("COPY {TABLE} (id, {}) FROM STDIN", names(filled()))
 }
 
 /// Cases in the text form of COPY: a line each, columns between tabs, NULL for blanks.
@@ -195,12 +236,6 @@ pub(super) fn copied(cases: &[StringRecord]) -> Bytes {
     lines.into()
 }
 
-/// Inserts one case: a parameter for the id and for each filled column.
-pub(super) fn insert() -> String {
-    let parameters: String = (2..).zip(filled()).map(|(at, _)| format!(", ${at}")).collect();
-    format!("INSERT INTO {TABLE} (id, {}) VALUES ($1{parameters})", names(filled()))
-}
-
 /// Makes sure that somebody has so many rows.
 pub(super) async fn expect(client: &Client, rows: u64) -> anyhow::Result<()> {
     let count = client.query_one(&format!("SELECT count(*) FROM {TABLE}"), &[]).await?;
@@ -209,53 +244,94 @@ pub(super) async fn expect(client: &Client, rows: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn header(rows: &Rows) -> anyhow::Result<StringRecord> {
-    Ok(csv::Reader::from_path(&rows.file)?.headers()?.clone())
+fn names<'a>(columns: impl IntoIterator<Item = &'a Column>) -> String {
+    let names = columns.into_iter().map(|column| column.name.as_str());
+    names.collect::<Vec<_>>().join(", ")
 }
 
-fn names(columns: impl IntoIterator<Item = &'static Column>) -> String {
-    columns
-        .into_iter()
-        .map(|column| column.name)
-        .collect::<Vec<_>>()
-        .join(", ")
-}
-
-fn definitions(columns: impl IntoIterator<Item = &'static Column>) -> String {
+fn definitions<'a>(columns: impl IntoIterator<Item = &'a Column>) -> String {
     let definition = |Column { name, kind }: &Column| format!(", {name} {kind}");
     columns.into_iter().map(definition).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::BTreeMap;
 
     use csv::StringRecord;
     use icomm_node::{environment::Environment, network::Folder};
 
-    use super::{copied, filled, header};
-    use crate::compare::{rows, scale::Scale, workload::Bench};
+    use super::{super::general, OPEN, Table, copied, pattern};
+    use crate::compare::{
+        delivered::each_text,
+        rows::{self, Form},
+        sealed,
+        workload::Bench,
+    };
+
+    /// Every text with how often it occurs.
+    type Texts = BTreeMap<String, u32>;
+
+    /// A row as PostgreSQL publishes it.
+    fn published(table: &Table, header: &StringRecord, row: &StringRecord) -> Texts {
+        let mut texts = Texts::new();
+        let open = |column: &str| table.open.iter().any(|open| open.name == column);
+        for (_, text) in header.iter().zip(row).filter(|(column, _)| open(column)) {
+            for text in text.split(';').filter(|text| !text.is_empty()) {
+                *texts.entry(text.to_owned()).or_default() += 1;
+            }
+        }
+        texts
+    }
 
     #[test]
-    fn the_columns_are_those_that_made_up_cases_fill() {
+    fn what_is_published_is_what_the_open_section_says() {
         let folder = Folder::temporary(&Environment::system()).unwrap();
-        let bench = Bench {
-            program: "icomm".into(),
-            folder: folder.path().to_owned(),
-            scale: Scale::Tiny,
-            size: 0,
-            peers: true,
-        };
-        let rows = rows::file(&bench, 10_000).unwrap();
-        let header = header(&rows).unwrap();
-        let mut seen = BTreeSet::new();
-        for row in csv::Reader::from_path(&rows.file).unwrap().records() {
-            let row = row.unwrap();
-            let filled = header.iter().zip(&row).filter(|(_, text)| !text.is_empty());
-            seen.extend(filled.map(|(name, _)| name.to_owned()));
+        for form in [Form::Short, Form::Long] {
+            let bench = Bench {
+                form,
+                ..Bench::of_test(folder.path(), 0)
+            };
+            let rows = rows::file(&bench, 500).unwrap();
+            let general = general::file(&rows).unwrap();
+            let table = Table::of(&general).unwrap();
+            let mut reader = csv::Reader::from_path(&general.file).unwrap();
+            let header = reader.headers().unwrap().clone();
+            let mut lines = reader.records();
+            sealed::each(&rows, |view| {
+                let mut left = published(&table, &header, &lines.next().unwrap().unwrap());
+                let mut derived = Vec::new();
+                let section = serde_json::to_value(view.decode()?.case).unwrap();
+                each_text(&section, &mut |text| match left.get_mut(text) {
+                    Some(count) if *count > 0 => *count -= 1,
+                    _ => derived.push(text.to_owned()),
+                });
+                left.retain(|_, count| *count > 0);
+                // Units, which icomm's originator brings into the normal one, and a flag that reads `true` in the section.
+                left.retain(|text, _| !matches!(text.as_str(), "GRM" | "U2" | "X-BLOTTER" | "yes"));
+                assert!(left.is_empty(), "{left:?} is published, but the open section lacks it");
+                // Kind of record, set of categories, and what the short form leaves to be understood; normal units.
+                derived.retain(|text| !matches!(text.as_str(), "KGM" | "LTR" | "H87" | "true"));
+                assert!(derived.len() <= 4, "{derived:?} is in the open section alone");
+                Ok(())
+            })
+            .unwrap();
         }
-        let ours: BTreeSet<String> = filled().map(|column| column.name.to_owned()).collect();
-        assert_eq!(ours, seen);
+    }
+
+    #[test]
+    fn the_long_form_fills_every_open_column() {
+        let folder = Folder::temporary(&Environment::system()).unwrap();
+        let rows = rows::file(&Bench::of_test(folder.path(), 0), 2_000).unwrap();
+        let rows = general::file(&rows).unwrap();
+        let table = Table::of(&rows).unwrap();
+        let blank: Vec<String> = table.blank.iter().map(|name| pattern(name)).collect();
+        assert_eq!(blank, ["record_kind", "short_form"]);
+        for open in OPEN {
+            let filled = table.open.iter().any(|column| pattern(&column.name) == *open);
+            assert!(filled || blank.iter().any(|blank| blank == open), "{open}");
+        }
+        assert!(table.withheld.len() > table.open.len());
     }
 
     #[test]

@@ -6,7 +6,6 @@ use icomm_node::{environment::Environment, network::Folder};
 
 use super::PostgreSql;
 use crate::compare::{
-    scale::Scale,
     series::Sample,
     workload::{Absent, Bench, Contestant as _},
 };
@@ -17,13 +16,7 @@ async fn rounds(
     set_up: impl AsyncFnOnce(&Bench) -> anyhow::Result<Result<PostgreSql, Absent>>,
 ) -> Option<[Sample; 2]> {
     let folder = Folder::temporary(&Environment::system()).unwrap();
-    let bench = Bench {
-        program: "icomm".into(),
-        folder: folder.path().to_owned(),
-        scale: Scale::Tiny,
-        size: rows,
-        peers: true,
-    };
+    let bench = Bench::of_test(folder.path(), rows);
     match set_up(&bench).await.unwrap() {
         Ok(mut contestant) => Some([contestant.round().await.unwrap(), contestant.round().await.unwrap()]),
         Err(absent) => {

@@ -12,15 +12,9 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use icomm_proto::{
-    View,
-    log::{Frontier, Hash},
-};
+use icomm_proto::log::{Frontier, Hash};
 
-use crate::compare::{
-    rows::{self, Rows},
-    sealed,
-};
+use crate::compare::{rows::Rows, sealed};
 
 const HEAD_BYTES: usize = 8;
 /// Bytes read at once.
@@ -51,7 +45,7 @@ impl Input {
             let goes = match decisions.get(class) {
                 Some(goes) => *goes,
                 None => {
-                    let goes = granted(&view)?;
+                    let goes = sealed::covered(&view)?;
                     decisions.insert(class.into(), goes);
                     goes
                 }
@@ -82,13 +76,6 @@ impl Input {
             at: 0,
         })
     }
-}
-
-/// Whether records of the class of `view` go to the partner: all their goods are of granted categories.
-fn granted(view: &View) -> anyhow::Result<bool> {
-    let class = view.decode()?.case.and_then(|case| case.class).unwrap_or_default();
-    let granted = |category: &String| rows::CATEGORIES.contains(&category.as_str());
-    Ok(!class.categories.is_empty() && class.categories.iter().all(granted))
 }
 
 /// Frames on their way from the file, a window at a time.

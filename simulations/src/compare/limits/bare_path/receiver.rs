@@ -18,8 +18,15 @@ use super::{CHUNK_HEAD_BYTES, DISCLOSED, SIGNATURE_BYTES, SIGNED_BYTES, WITHHELD
 
 /// What arrived, verified and synced.
 pub(super) struct Received {
-    pub(super) disclosed: u64,
+    pub(super) disclosed: Views,
     pub(super) root: Hash,
+}
+
+/// Views that verified.
+#[derive(Default)]
+pub(super) struct Views {
+    pub(super) count: u64,
+    /// Of all of them.
     pub(super) bytes: u64,
 }
 
@@ -32,7 +39,7 @@ pub(super) async fn receive(
 ) -> anyhow::Result<Received> {
     let mut output = File::create(output)?;
     let mut log = Frontier::new();
-    let (mut disclosed, mut bytes) = (0, 0);
+    let mut disclosed = Views::default();
     while log.size() < records {
         let mut head = [0; CHUNK_HEAD_BYTES];
         stream.read_exact(&mut head).await?;
@@ -41,28 +48,31 @@ pub(super) async fn receive(
         let (len, count) = ((head >> 32) as usize, head as u32);
         let mut chunk = vec![0; len];
         stream.read_exact(&mut chunk).await?;
-        disclosed += block_in_place(|| -> anyhow::Result<u64> {
-            let disclosed = verify(&chunk, count, &mut log, key)?;
+        block_in_place(|| -> anyhow::Result<()> {
+            verify(&chunk, count, &mut log, key, &mut disclosed)?;
             output.write_all(&crc32fast::hash(&chunk).to_be_bytes())?;
             output.write_all(&chunk)?;
             output.sync_data()?;
-            Ok(disclosed)
+            Ok(())
         })?;
-        bytes += chunk.len() as u64;
     }
     Ok(Received {
         disclosed,
         root: log.root(),
-        bytes,
     })
 }
 
-/// Checks every section and leaf of a chunk and the signature at its end; how many views it has.
-fn verify(chunk: &[u8], count: u32, log: &mut Frontier, key: &MemberPublicKey) -> anyhow::Result<u64> {
+/// Checks every section and leaf of a chunk and the signature at its end, and counts its views.
+fn verify(
+    chunk: &[u8],
+    count: u32,
+    log: &mut Frontier,
+    key: &MemberPublicKey,
+    disclosed: &mut Views,
+) -> anyhow::Result<()> {
     let mut rest = chunk;
-    let mut disclosed = 0;
     for _ in 0..count {
-        let leaf = item(&mut rest, &mut disclosed).context("an item can't be read or was altered")?;
+        let leaf = item(&mut rest, disclosed).context("an item can't be read or was altered")?;
         log.push(leaf);
     }
     let (signed, signature) = rest
@@ -72,11 +82,11 @@ fn verify(chunk: &[u8], count: u32, log: &mut Frontier, key: &MemberPublicKey) -
     let expected = [log.size().to_be_bytes().as_slice(), log.root().as_bytes()].concat();
     ensure!(signed == expected, "a chunk's entries are not those that were signed");
     key.verify_raw(signed, &Signature::try_from(signature)?)?;
-    Ok(disclosed)
+    Ok(())
 }
 
 /// The leaf hash of the next item; a view's section must be what its entry commits to.
-fn item(rest: &mut &[u8], disclosed: &mut u64) -> Option<Hash> {
+fn item(rest: &mut &[u8], disclosed: &mut Views) -> Option<Hash> {
     /// Where an entry has the hash of its first section: after the head and the section's number.
     const FIRST_HASH_AT: usize = 40 + 1;
     let (tag, after) = rest.split_first()?;
@@ -90,7 +100,8 @@ fn item(rest: &mut &[u8], disclosed: &mut u64) -> Option<Hash> {
             let (len, after) = after.split_first_chunk()?;
             let (view, after) = after.split_at_checked(u32::from_be_bytes(*len) as usize)?;
             *rest = after;
-            *disclosed += 1;
+            disclosed.count += 1;
+            disclosed.bytes += view.len() as u64;
             let (len, view) = view.split_first_chunk()?;
             let (entry, section) = view.split_at_checked(usize::from(u16::from_be_bytes(*len)))?;
             // Count and number of the section before its salt, its length after.

@@ -5,18 +5,11 @@ use std::{fs, os::unix::fs::FileExt as _};
 use icomm_node::{environment::Environment, network::Folder};
 
 use super::*;
-use crate::compare::scale::Scale;
 
 const RECORDS: u64 = 1500;
 
 fn bench(folder: &Folder) -> Bench {
-    Bench {
-        program: PathBuf::new(),
-        folder: folder.path().to_owned(),
-        scale: Scale::Tiny,
-        size: RECORDS,
-        peers: false,
-    }
+    Bench::of_test(folder.path(), RECORDS)
 }
 
 #[tokio::test(flavor = "multi_thread")]
