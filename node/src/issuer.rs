@@ -1,12 +1,12 @@
 //! Issuing: sealed records become entries of the own log, durably, and never twice under one intake key.
 //!
 //! ```text
-//!  callers ─▶ queue ─▶ one thread: drop duplicates · append · sign once · one batch ─▶ store ─▶ replies
+//!  callers ─▶ queue ─▶ one at a time: drop duplicates · append · sign once · one batch ─▶ store ─▶ replies
 //! ```
 //!
 //! While commits are on their way to the disk the next requests gather, so many small writers share signatures and syncs.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use icomm_pki::MemberKey;
@@ -64,6 +64,8 @@ pub struct Issuer(Arc<Handle>);
 
 struct Handle {
     queue: Arc<Queue>,
+    // The issuing thread's most of the time, a caller's for a moment.
+    writer: Arc<Mutex<Writer>>,
     room: Arc<Semaphore>,
     origin: Origin,
 }
@@ -85,16 +87,24 @@ impl Issuer {
         log.resume(store.head(log.origin())?);
         let origin = log.origin().clone();
         let queue = Arc::new(Queue::default());
-        let writer = Writer {
+        let writer = Arc::new(Mutex::new(Writer {
             log,
             key,
             store,
             exchange,
             queue: queue.clone(),
-        };
-        thread::spawn(move || writer.run());
+        }));
+        thread::spawn({
+            let (writer, queue) = (writer.clone(), queue.clone());
+            move || writer::run(&writer, &queue)
+        });
         let room = Arc::new(Semaphore::new(REQUESTS_MAX));
-        Ok(Self(Arc::new(Handle { queue, room, origin })))
+        Ok(Self(Arc::new(Handle {
+            queue,
+            writer,
+            room,
+            origin,
+        })))
     }
 
     /// The own log's name.
@@ -111,12 +121,18 @@ impl Issuer {
         let room = self.0.room.clone().acquire_owned().await;
         let room = room.map_err(|_| IssueError::Stopped)?;
         let (reply, answer) = oneshot::channel();
-        self.0.queue.push(Request {
+        let little = self.0.queue.push(Request {
             records,
             bytes,
             reply,
             _room: room,
         });
+        if little {
+            match self.0.writer.try_lock() {
+                Ok(mut writer) => writer.issue_little(),
+                Err(_) => self.0.queue.wake(),
+            }
+        }
         answer.await.unwrap_or(Err(IssueError::Stopped))
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! A commit costs a signature and a sync however few records it has. So little waits for the commit that is under way,
 //! and goes together with what comes meanwhile; much goes at once, so that the disk has work while it is signed.
+//!
+//! Little that finds nothing under way is issued by its caller: waking the issuing thread would take as long as signing.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -18,6 +20,9 @@ const COMMIT_RECORDS_MAX: usize = 4096;
 const COMMITS_MAX: usize = 4;
 /// Records that are worth a commit of their own while another is under way.
 const GATHER_RECORDS: usize = 64;
+/// What a caller issues by itself at most: more would hold up what shares its thread.
+const LITTLE_RECORDS_MAX: usize = 16;
+const LITTLE_BYTES_MAX: usize = 64 << 10;
 
 /// Records that belong together, and who waits for them.
 pub(super) struct Request {
@@ -39,7 +44,10 @@ pub(super) struct Queue {
 struct State {
     waiting: VecDeque<Request>,
     records: usize,
+    bytes: usize,
     under_way: usize,
+    // Whether somebody waits until nothing is under way.
+    idle_awaited: bool,
     // Keys in commits that are under way.
     keys: HashSet<IntakeKey>,
     failed: bool,
@@ -52,6 +60,27 @@ impl State {
             0 => !self.waiting.is_empty(),
             under_way => !self.failed && under_way < COMMITS_MAX && self.records >= GATHER_RECORDS,
         }
+    }
+
+    /// Whether issuing what waits takes a moment and waits for nothing.
+    fn is_little(&self) -> bool {
+        let little = self.records <= LITTLE_RECORDS_MAX && self.bytes <= LITTLE_BYTES_MAX;
+        little && self.under_way == 0 && !self.failed
+    }
+
+    fn gather(&mut self) -> Vec<Request> {
+        let (mut records, mut bytes) = (0, 0);
+        let mut gathered = Vec::new();
+        while records < COMMIT_RECORDS_MAX
+            && let Some(next) = self.waiting.pop_front_if(|next| bytes + next.bytes <= COMMIT_BYTES_MAX)
+        {
+            records += next.records.len();
+            bytes += next.bytes;
+            gathered.push(next);
+        }
+        self.records -= records;
+        self.bytes -= bytes;
+        gathered
     }
 }
 
@@ -66,14 +95,22 @@ impl Queue {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a request.
-    pub(super) fn push(&self, request: Request) {
+    /// Adds a request. True if the caller may issue it by itself; the issuing thread is not woken then.
+    pub(super) fn push(&self, request: Request) -> bool {
         let mut state = self.state();
         state.records += request.records.len();
+        state.bytes += request.bytes;
         state.waiting.push_back(request);
-        if state.is_worth_a_commit() {
+        let little = state.is_little();
+        if !little && state.is_worth_a_commit() {
             self.changed.notify_all();
         }
+        little
+    }
+
+    /// Wakes the issuing thread.
+    pub(super) fn wake(&self) {
+        self.changed.notify_all();
     }
 
     /// Nothing more comes.
@@ -82,23 +119,22 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Waits until there is enough for a commit; none when the queue is closed and empty.
+    /// Waits until there is enough for a commit; false when the queue is closed and empty.
+    pub(super) fn wait(&self) -> bool {
+        let waiting = |state: &mut State| !(state.is_worth_a_commit() || state.closed && state.waiting.is_empty());
+        !self.wait_while(waiting).waiting.is_empty()
+    }
+
+    /// What goes into the next commit, if it is worth one.
     pub(super) fn gather(&self) -> Option<Vec<Request>> {
-        let mut state =
-            self.wait_while(|state| !(state.is_worth_a_commit() || state.closed && state.waiting.is_empty()));
-        let (mut records, mut bytes) = (0, 0);
-        let mut gathered = Vec::new();
-        while records < COMMIT_RECORDS_MAX
-            && let Some(next) = state
-                .waiting
-                .pop_front_if(|next| bytes + next.bytes <= COMMIT_BYTES_MAX)
-        {
-            records += next.records.len();
-            bytes += next.bytes;
-            gathered.push(next);
-        }
-        state.records -= records;
-        (!gathered.is_empty()).then_some(gathered)
+        let mut state = self.state();
+        state.is_worth_a_commit().then(|| state.gather())
+    }
+
+    /// The same if it takes a moment.
+    pub(super) fn gather_little(&self) -> Option<Vec<Request>> {
+        let mut state = self.state();
+        (state.is_little() && !state.waiting.is_empty()).then(|| state.gather())
     }
 
     /// Whether a key is in a commit that is under way: then nobody knows yet whether it is issued.
@@ -126,8 +162,12 @@ impl Queue {
         for key in keys {
             state.keys.remove(key);
         }
+        // Waking a thread that finds nothing to do costs as much as waking one that does.
+        let awaited = state.is_worth_a_commit() || state.closed || state.idle_awaited && state.under_way == 0;
         drop(state);
-        self.changed.notify_all();
+        if awaited {
+            self.changed.notify_all();
+        }
     }
 
     /// What was appended in memory is not what the store will hold.
@@ -147,6 +187,10 @@ impl Queue {
 
     /// Waits until no commit is under way.
     pub(super) fn wait_until_idle(&self) {
-        drop(self.wait_while(|state| state.under_way > 0));
+        let waiting = |state: &mut State| {
+            state.idle_awaited = state.under_way > 0;
+            state.idle_awaited
+        };
+        drop(self.wait_while(waiting));
     }
 }

@@ -194,7 +194,7 @@ async fn callers_that_come_together_share_a_commit() {
         let issuer = issuer.clone();
         tokio::spawn(async move { issuer.issue(vec![sealed(serial, None), sealed(serial + 1, None)]).await })
     };
-    let mut callers = vec![issue(0)];
+    let mut callers = vec![issue_elsewhere(&issuer, vec![sealed(0, None), sealed(1, None)])];
     let waits = store.clone();
     tokio::task::spawn_blocking(move || waits.somebody_waits())
         .await
@@ -271,8 +271,30 @@ fn issue(issuer: &Issuer, records: Vec<Sealed>) -> tokio::task::JoinHandle<Resul
     tokio::spawn(async move { issuer.issue(records).await })
 }
 
+/// Issues on another thread: what is little is handed to the store by its caller, whom a store may hold up.
+fn issue_elsewhere(issuer: &Issuer, records: Vec<Sealed>) -> tokio::task::JoinHandle<Result<Vec<Placed>, IssueError>> {
+    let (issuer, runtime) = (issuer.clone(), tokio::runtime::Handle::current());
+    tokio::task::spawn_blocking(move || runtime.block_on(issuer.issue(records)))
+}
+
 fn many(serial: u64, count: u64) -> Vec<Sealed> {
     (serial..serial + count).map(|serial| sealed(serial, None)).collect()
+}
+
+#[tokio::test]
+async fn little_that_finds_nothing_under_way_goes_without_another_thread() {
+    let (network, store) = (Network::new(), Unsteady::slow());
+    let issuer = start(&network, &store);
+    let mut first = std::pin::pin!(issuer.issue(many(0, 2)));
+    let mut second = std::pin::pin!(issuer.issue(many(2, 2)));
+    assert!(futures::poll!(&mut first).is_pending());
+    assert_eq!(store.mood.lock().unwrap().under_way.as_ref().unwrap().len(), 1);
+    assert!(futures::poll!(&mut second).is_pending());
+    store.finish(false);
+    assert_eq!(first.await.unwrap().iter().map(index).collect::<Vec<_>>(), [0, 1]);
+    store.under_way(1).await;
+    store.finish(false);
+    assert_eq!(second.await.unwrap().iter().map(index).collect::<Vec<_>>(), [2, 3]);
 }
 
 #[tokio::test]
@@ -427,7 +449,7 @@ async fn a_request_too_large_to_be_atomic_fails_alone() {
         let issuer = issuer.clone();
         tokio::spawn(async move { issuer.issue(records).await })
     };
-    let first = issue(vec![sealed(0, None)]);
+    let first = issue_elsewhere(&issuer, vec![sealed(0, None)]);
     let waits = store.clone();
     tokio::task::spawn_blocking(move || waits.somebody_waits())
         .await

@@ -1,7 +1,8 @@
-//! The issuing thread: it makes commits of what was gathered and hands them to the store.
+//! Issuing itself: commits are made of what was gathered and handed to the store, by the issuing thread or by a caller
+//! that has little and waits for nobody.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use icomm_pki::MemberKey;
 
@@ -27,9 +28,20 @@ struct Plan {
     placed: Vec<Vec<Placed>>,
 }
 
+/// The issuing thread. A caller that panicked left the log as it is: the chunk and the log's state change together.
+pub(super) fn run(writer: &Mutex<Writer>, queue: &Queue) {
+    while queue.wait() {
+        let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(requests) = queue.gather() {
+            writer.issue(requests);
+        }
+    }
+}
+
 impl Writer {
-    pub(super) fn run(mut self) {
-        while let Some(requests) = self.queue.gather() {
+    /// Issues what waits if that takes a moment.
+    pub(super) fn issue_little(&mut self) {
+        if let Some(requests) = self.queue.gather_little() {
             self.issue(requests);
         }
     }
