@@ -13,10 +13,12 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::convert;
-use crate::node::{HeldEntry, Node};
+use crate::node::{HeldEntry, LogGrew, Node};
 
 /// Entries read at a time.
 const PAGE_ENTRIES: usize = 256;
+/// So many entries from the end of a log are read in a moment: handing that to another thread costs more.
+const SMALL_READ_ENTRIES_MAX: u64 = 16;
 /// Entries that wait for the caller.
 const QUEUE_ENTRIES_MAX: usize = 256;
 
@@ -75,11 +77,7 @@ struct Watcher {
 struct Gone;
 
 impl Watcher {
-    async fn run(
-        mut self,
-        mut growth: tokio::sync::broadcast::Receiver<crate::node::LogGrew>,
-        stop: CancellationToken,
-    ) {
+    async fn run(mut self, mut growth: tokio::sync::broadcast::Receiver<LogGrew>, stop: CancellationToken) {
         let work = async {
             if let Some(origin) = self.only.clone() {
                 self.catch_up(&origin).await?;
@@ -91,7 +89,7 @@ impl Watcher {
                 };
                 match grown {
                     Ok(grew) if self.only.as_ref().is_none_or(|only| *only == grew.origin) => {
-                        self.catch_up(&grew.origin).await?;
+                        self.follow(&grew).await?;
                     }
                     Ok(_) => {}
                     Err(RecvError::Lagged(_)) => self.catch_up_with_all().await?,
@@ -117,10 +115,24 @@ impl Watcher {
         Ok(())
     }
 
+    /// Sends what the log grew by. What was sent before is not looked for again: several commits may have been read at
+    /// once, and what is watched may be yet to come.
+    async fn follow(&mut self, grew: &LogGrew) -> Result<(), Gone> {
+        let cursor = self.cursors.get(&grew.origin).copied().unwrap_or_default();
+        match grew.size.saturating_sub(cursor) {
+            0 => Ok(()),
+            1..=SMALL_READ_ENTRIES_MAX => match self.node.list(&grew.origin, cursor, PAGE_ENTRIES) {
+                Ok(page) => self.send(&grew.origin, page).await,
+                Err(error) => self.fail(error.into()).await,
+            },
+            _ => self.catch_up(&grew.origin).await,
+        }
+    }
+
     /// Sends what the log has beyond the cursor.
     async fn catch_up(&mut self, origin: &Origin) -> Result<(), Gone> {
-        let mut cursor = self.cursors.get(origin).copied().unwrap_or_default();
         loop {
+            let cursor = self.cursors.get(origin).copied().unwrap_or_default();
             let page = match page(&self.node, origin, cursor).await {
                 Ok(page) => page,
                 Err(status) => return self.fail(status).await,
@@ -128,15 +140,24 @@ impl Watcher {
             if page.is_empty() {
                 return Ok(());
             }
-            for held in page {
-                cursor = held.index.saturating_add(1);
-                self.sender
-                    .send(Ok(convert::entry(held, false)))
-                    .await
-                    .map_err(|_| Gone)?;
-            }
-            self.cursors.insert(origin.clone(), cursor);
+            self.send(origin, page).await?;
         }
+    }
+
+    /// Sends entries of a log and moves its cursor behind them.
+    async fn send(&mut self, origin: &Origin, page: Vec<HeldEntry>) -> Result<(), Gone> {
+        for held in page {
+            let next = held.index.saturating_add(1);
+            self.sender
+                .send(Ok(convert::entry(held, false)))
+                .await
+                .map_err(|_| Gone)?;
+            match self.cursors.get_mut(origin) {
+                Some(cursor) => *cursor = next,
+                None => drop(self.cursors.insert(origin.clone(), next)),
+            }
+        }
+        Ok(())
     }
 
     async fn fail(&mut self, status: Status) -> Result<(), Gone> {
