@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use super::disclosure::{Note, Terms};
 use super::feed::Prepared;
+use super::own::ITEM_HEAD_BYTES;
 use super::session::Peer;
 use crate::store::{ReadLimit, Store, StoreError};
 
@@ -68,7 +69,7 @@ pub fn prepare(
         runs: Vec::new(),
     };
     let mut used = Used::default();
-    let mut body = ChunkBuilder::with_capacity(READ_LIMIT.bytes_max / 2);
+    let mut body = ChunkBuilder::with_capacity(stretch.items.iter().map(sent_len_max).sum());
     for item in &stretch.items {
         let bytes = match item {
             Item::Disclosed(bytes) => bytes,
@@ -104,6 +105,14 @@ pub fn prepare(
         chunk,
         note: note.encode()?,
     }))
+}
+
+/// How many bytes of a chunk an item takes at most: all of it goes, or its hash.
+fn sent_len_max(item: &Item) -> usize {
+    match item {
+        Item::Disclosed(view) => ITEM_HEAD_BYTES + view.len(),
+        Item::Withheld(leaf) => ITEM_HEAD_BYTES + leaf.as_bytes().len(),
+    }
 }
 
 /// The terms of the permit before: neighbours in a log usually go under the same one.
