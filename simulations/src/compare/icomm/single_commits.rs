@@ -9,7 +9,7 @@ use tokio::{task::JoinSet, time::Instant};
 
 use super::{
     NAME,
-    writer::{self, Cases},
+    writer::{Call, Cases},
 };
 use crate::compare::{
     meter,
@@ -62,13 +62,11 @@ impl SingleCommits {
 }
 
 async fn write(mut client: Client, left: Left) -> anyhow::Result<()> {
+    let mut call = Call::open(&mut client).await?;
     loop {
         let next = left.lock().unwrap_or_else(PoisonError::into_inner).next();
-        let Some(v1::ImportRow { key, draft }) = next else {
-            return Ok(());
-        };
-        let answer = client.submit(v1::SubmitRequest { draft, key }).await?;
-        writer::issued(answer.into_inner().outcome)?;
+        let Some(row) = next else { return Ok(()) };
+        call.commit(vec![row]).await?;
     }
 }
 
@@ -82,7 +80,8 @@ impl Contestant for SingleCommits {
     }
 
     fn remark(&self) -> String {
-        "16 connections, one `Submit` at a time on each; commits that wait together share a signature and a sync"
+        "16 connections with an `Import` call on each, which hands over one record, waits until it is durable, and only then \
+         hands over the next; commits that wait together share a signature and a sync"
             .to_owned()
     }
 

@@ -57,13 +57,9 @@ impl Streaming {
     }
 }
 
-fn batches(rows: Vec<v1::ImportRow>) -> Vec<v1::ImportRequest> {
+fn batches(rows: Vec<v1::ImportRow>) -> Vec<Vec<v1::ImportRow>> {
     let mut rows = rows.into_iter();
-    let batch = || {
-        let rows: Vec<_> = rows.by_ref().take(COMMIT_RECORDS).collect();
-        let dry_run = false;
-        (!rows.is_empty()).then_some(v1::ImportRequest { rows, dry_run })
-    };
+    let batch = || Some(rows.by_ref().take(COMMIT_RECORDS).collect::<Vec<_>>()).filter(|batch| !batch.is_empty());
     std::iter::from_fn(batch).collect()
 }
 

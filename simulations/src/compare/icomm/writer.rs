@@ -1,17 +1,24 @@
 //! Cases on their way into the sender while the receiver is linked: typed drafts made before the clock, each with an intake
 //! key of its own, as an importing program has them.
 
-use futures::stream;
+use anyhow::Context as _;
+use futures::{
+    SinkExt as _, StreamExt as _, TryStreamExt as _,
+    channel::mpsc::{self, Sender},
+    stream::BoxStream,
+};
 use icomm_node::{api::client::Client, environment::Environment};
 use icomm_proto::v1::{self, outcome};
 use prost::{Message as _, bytes::Bytes};
-use tokio::sync::mpsc;
 
 use super::{pair::Pair, seed::Seeded};
 use crate::compare::{
     rows::{self, Rows},
     workload::Bench,
 };
+
+/// Batches that wait until HTTP/2 takes them.
+const BATCHES_WAITING_MAX: usize = 4;
 
 /// Two linked nodes under their agreement, and the cases of one round.
 pub(super) struct Cases {
@@ -72,33 +79,63 @@ pub(super) fn issued(outcome: Option<v1::Outcome>) -> anyhow::Result<u64> {
     }
 }
 
-/// Sends batches through one call, each as one commit, with so many under way at once; returns when all are durable.
-pub(super) async fn import(
-    client: &mut Client,
-    batches: Vec<v1::ImportRequest>,
-    under_way: usize,
-) -> anyhow::Result<()> {
-    let (sender, receiver) = mpsc::channel(under_way);
-    let requests = stream::unfold(receiver, async |mut receiver: mpsc::Receiver<_>| {
-        let request = receiver.recv().await?;
-        Some((request, receiver))
-    });
-    let mut batches = batches.into_iter();
-    for batch in batches.by_ref().take(under_way) {
-        sender.send(batch).await?;
+/// An `Import` call that stays open: whoever writes often pays for opening a call once.
+pub(super) struct Call {
+    batches: Sender<v1::ImportRequest>,
+    replies: BoxStream<'static, anyhow::Result<v1::ImportReply>>,
+}
+
+impl Call {
+    /// Opens a call.
+    pub(super) async fn open(client: &mut Client) -> anyhow::Result<Self> {
+        let (batches, receiver) = mpsc::channel(BATCHES_WAITING_MAX);
+        let replies = client.import(receiver).await?.into_inner();
+        let replies = replies.map_err(anyhow::Error::from).boxed();
+        Ok(Self { batches, replies })
     }
-    let mut replies = client.import(requests).await?.into_inner();
-    let mut sender = Some(sender);
-    while let Some(reply) = replies.message().await? {
+
+    /// Hands over rows as one commit.
+    pub(super) async fn send(&mut self, rows: Vec<v1::ImportRow>) -> anyhow::Result<()> {
+        let dry_run = false;
+        let sent = self.batches.send(v1::ImportRequest { rows, dry_run }).await;
+        sent.context("the node ended the call before all was sent")
+    }
+
+    /// Waits until the earliest commit that was not waited for is durable.
+    pub(super) async fn durable(&mut self) -> anyhow::Result<()> {
+        let reply = self.replies.next().await;
+        let reply = reply.context("the node ended the call before all was answered")??;
         for outcome in reply.outcomes {
             issued(Some(outcome))?;
         }
-        match (batches.next(), &sender) {
-            (Some(batch), Some(sender)) => sender.send(batch).await?,
-            // Nobody to send more: the call ends when what is under way has been answered.
-            _ => sender = None,
-        }
+        Ok(())
     }
-    anyhow::ensure!(batches.next().is_none(), "the node ended the call before all was sent");
+
+    /// Hands over rows as one commit and waits until it is durable.
+    pub(super) async fn commit(&mut self, rows: Vec<v1::ImportRow>) -> anyhow::Result<()> {
+        self.send(rows).await?;
+        self.durable().await
+    }
+}
+
+/// Sends batches through one call, each as one commit, with so many under way at once; returns when all are durable.
+pub(super) async fn import(
+    client: &mut Client,
+    batches: Vec<Vec<v1::ImportRow>>,
+    under_way: usize,
+) -> anyhow::Result<()> {
+    let mut call = Call::open(client).await?;
+    let mut waiting = 0;
+    for batch in batches {
+        if waiting == under_way {
+            call.durable().await?;
+            waiting -= 1;
+        }
+        call.send(batch).await?;
+        waiting += 1;
+    }
+    for _ in 0..waiting {
+        call.durable().await?;
+    }
     Ok(())
 }
