@@ -23,6 +23,7 @@ pub mod limits;
 pub mod machine;
 pub mod meter;
 pub mod nats;
+pub mod network;
 pub mod outcome;
 pub mod pair;
 pub mod picture;

@@ -16,7 +16,7 @@ mod writer;
 
 pub use self::{
     catch_up::{catch_up, catch_up_over_noise, catch_up_over_quic},
-    import::import,
+    import::{import, import_command},
     latency::latency,
     single_commits::single_commits,
     streaming::streaming,

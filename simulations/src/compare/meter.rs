@@ -48,6 +48,14 @@ pub fn cpu_seconds(roots: &[u32]) -> io::Result<f64> {
     Ok(ticks as f64 / TICKS_PER_SECOND)
 }
 
+/// CPU seconds of everything that this process started, what has ended included.
+///
+/// # Errors
+/// `/proc` can't be read.
+pub fn children_cpu_seconds() -> io::Result<f64> {
+    Ok(cpu_seconds(&[std::process::id()])? - own_cpu_seconds()?)
+}
+
 fn parse(stat: &str) -> Option<Process> {
     // The name stands in parentheses and may hold anything.
     let (_, rest) = stat.rsplit_once(')')?;

@@ -1,9 +1,13 @@
 //! Import: the command-line program hands a CSV file to a running node.
 
-use std::{path::PathBuf, process::Stdio};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 
 use anyhow::Context as _;
 use futures::future::BoxFuture;
+use icomm_node::network::Node;
 use serde_json::Value;
 use tokio::{process::Command, time::Instant};
 
@@ -37,20 +41,12 @@ impl Import {
     async fn import(&mut self) -> anyhow::Result<Sample> {
         self.pair.renew_sender().await?;
         let node = self.pair.sender()?;
-        let mut command = Command::new(&self.program);
-        command
-            .args(["record", "import"])
-            .arg(&self.rows.file)
-            .args(["--mapping", rows::MAPPING, "--json", "--home"])
-            .arg(node.home())
-            .env_remove("ICOMM_HOME")
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
-        let before = children_seconds()?;
+        let mut command = import_command(&self.program, &self.rows, node);
+        let before = meter::children_cpu_seconds()?;
         let begun = Instant::now();
         let ended = command.output().await?;
         let seconds = begun.elapsed().as_secs_f64();
-        let cpu = children_seconds()? - before;
+        let cpu = meter::children_cpu_seconds()? - before;
         let said = String::from_utf8_lossy(&ended.stderr);
         anyhow::ensure!(ended.status.success(), "the import ended with {}: {said}", ended.status);
         let told: Value = serde_json::from_slice(&ended.stdout)?;
@@ -68,9 +64,18 @@ impl Import {
     }
 }
 
-/// CPU seconds of everything that this process started, what has ended included.
-fn children_seconds() -> anyhow::Result<f64> {
-    Ok(meter::cpu_seconds(&[std::process::id()])? - meter::own_cpu_seconds()?)
+/// `icomm record import`, as a user has a running node take a file in.
+pub fn import_command(program: &Path, rows: &Rows, node: &Node) -> Command {
+    let mut command = Command::new(program);
+    command
+        .args(["record", "import"])
+        .arg(&rows.file)
+        .args(["--mapping", rows::MAPPING, "--json", "--home"])
+        .arg(node.home())
+        .env_remove("ICOMM_HOME")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
 }
 
 impl Contestant for Import {

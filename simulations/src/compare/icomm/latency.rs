@@ -18,10 +18,8 @@ use crate::compare::{
     delays::Delays,
     series::Sample,
     workload::{Bench, Contestant, Kind},
+    workloads::latency::PACE,
 };
-
-/// Between two commits, whether the one before is through or not.
-const PACE: Duration = Duration::from_millis(10);
 
 /// How long the last records may take before the round has failed.
 const ARRIVE_WITHIN: Duration = Duration::from_secs(60);

@@ -2,23 +2,21 @@
 //! What it gets is a type that has no place for a name, as a PostgreSQL column list has none; what it is not granted reaches
 //! it as a hash.
 
-use std::{fs, time::Duration};
-
 use anyhow::Context as _;
 use icomm_node::{
     environment::Environment,
     network::{
-        Folder, Member, Network, Node, Plan, Reach,
+        Network, Node, Reach,
         terms::{self, Exchange},
     },
 };
-use icomm_pki::{MemberId, Role, TrustDomain};
+use icomm_pki::{MemberId, Role};
 use icomm_policy::agreement::{Agreement, Categories, Day, Terms};
 use icomm_proto::v1;
 use prost::bytes::Bytes;
 use tokio::{
     task::JoinHandle,
-    time::{Instant, sleep, timeout},
+    time::{Instant, timeout},
 };
 
 use super::{
@@ -26,19 +24,10 @@ use super::{
     seed::{self, Seeded},
 };
 use crate::compare::{
-    pair::{DOMAIN, ROOT},
+    network::{self, ARRIVE_WITHIN, NATIONAL, READY_WITHIN, ROOT},
     rows::{self, Rows},
     workload::Bench,
 };
-
-/// How long a node may take to serve or to stop: the time is not measured, a debug build on a busy machine takes seconds.
-const TURN_WITHIN: Duration = Duration::from_secs(60);
-
-/// How long everything may take to arrive before the round has failed.
-const ARRIVE_WITHIN: Duration = Duration::from_secs(600);
-
-/// How often it is asked whether the link is up, before the clock starts.
-const POLL: Duration = Duration::from_millis(20);
 
 /// The two nodes, and what the second should hold of the first's log.
 pub struct Pair {
@@ -67,27 +56,15 @@ impl Pair {
     /// # Errors
     /// A folder can't be made.
     pub fn prepare_over(bench: &Bench, name: &str, carrier: Reach) -> anyhow::Result<Self> {
-        let environment = Environment::system();
-        let since = Day::of(environment.unix_now().saturating_sub(24 * 60 * 60))?;
-        let (sender, receiver): (MemberId, MemberId) = (rows::MEMBER.parse()?, ROOT.parse()?);
+        let since = Day::of(Environment::system().unix_now().saturating_sub(24 * 60 * 60))?;
+        let (sender, receiver): (MemberId, MemberId) = (NATIONAL.parse()?, ROOT.parse()?);
         let categories = Categories::Only(rows::CATEGORIES.map(str::to_owned).into());
         let agreement = terms::one_way(&sender, &receiver, Exchange::denominalised(categories), since)?;
-        let member = |id: &MemberId, role, reach| Member {
-            id: id.clone(),
-            role,
-            regions: Vec::new(),
-            reach,
-        };
-        let plan = Plan {
-            trust_domain: DOMAIN.parse()?,
-            members: vec![
-                member(&sender, Role::National, carrier),
-                member(&receiver, Role::Global, Reach::Nowhere),
-            ],
-            agreements: Vec::new(),
-        };
-        let folder = Folder::kept(&bench.fresh_folder(name)?)?;
-        let network = Network::prepare(plan, &bench.program, folder, environment)?;
+        let members = vec![
+            network::member(NATIONAL, Role::National, carrier)?,
+            network::member(ROOT, Role::Global, Reach::Nowhere)?,
+        ];
+        let network = network::prepare(bench, name, members, Vec::new())?;
         let origin = format!("{sender}/{}", network.node(&sender)?.config().identity.log);
         Ok(Self {
             network,
@@ -105,8 +82,8 @@ impl Pair {
     /// # Errors
     /// See [`seed::own_log`].
     pub fn seed(&mut self, rows: &Rows, entries: u64) -> anyhow::Result<()> {
-        let domain: TrustDomain = DOMAIN.parse()?;
-        self.expected = seed::own_log(self.sender()?, &domain, rows, entries)?;
+        let domain = &self.network.plan().trust_domain;
+        self.expected = seed::own_log(self.sender()?, domain, rows, entries)?;
         Ok(())
     }
 
@@ -165,20 +142,7 @@ impl Pair {
     /// It does not come into service, or does not reach the sender.
     pub async fn renew_receiver(&mut self) -> anyhow::Result<()> {
         renew(self.network.node_mut(&self.receiver)?).await?;
-        let mut client = self.receiver()?.client().await?;
-        let deadline = Instant::now() + TURN_WITHIN;
-        loop {
-            let links = client.list_links(v1::ListLinksRequest {}).await?.into_inner().links;
-            let link = links.iter().find(|link| link.member == self.sender.as_str());
-            if link.is_some_and(|link| link.state == "connected") {
-                return Ok(());
-            }
-            anyhow::ensure!(
-                Instant::now() < deadline,
-                "the receiver does not reach the sender: {link:?}"
-            );
-            sleep(POLL).await;
-        }
+        network::linked(self.receiver()?, 1).await
     }
 
     /// Starts both with the agreement in force.
@@ -288,15 +252,11 @@ impl Pair {
 
 async fn start(node: &mut Node) -> anyhow::Result<()> {
     node.start()?;
-    Ok(node.ready(TURN_WITHIN).await?)
+    Ok(node.ready(READY_WITHIN).await?)
 }
 
 /// Starts a node as if it had never run.
 async fn renew(node: &mut Node) -> anyhow::Result<()> {
-    node.stop(TURN_WITHIN).await?;
-    let store = &node.config().store.folder;
-    if store.exists() {
-        fs::remove_dir_all(store)?;
-    }
+    network::emptied(node).await?;
     start(node).await
 }

@@ -15,10 +15,8 @@ use crate::compare::{
     meter,
     series::Sample,
     workload::{Bench, Contestant, Kind},
+    workloads::single_commits::WRITERS,
 };
-
-/// Programs at once, each with a connection of its own.
-const WRITERS: usize = 16;
 
 struct SingleCommits(Cases);
 

@@ -13,13 +13,8 @@ use crate::compare::{
     meter, rows,
     series::Sample,
     workload::{Bench, Contestant, Kind},
+    workloads::streaming::{COMMIT_RECORDS, COMMITS_UNDER_WAY},
 };
-
-/// Records in one commit.
-const COMMIT_RECORDS: usize = 100;
-
-/// Commits under way at once.
-const COMMITS_UNDER_WAY: usize = 4;
 
 struct Streaming {
     cases: Cases,

@@ -1,7 +1,7 @@
 //! Latency: a hundred messages a second, whatever becomes of those before, each from the call that publishes it to its arrival
 //! at a consumer of the mirror.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 
 use anyhow::Context as _;
 use futures::future::BoxFuture;
@@ -10,10 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use super::{
     Names, Rounds, STILL_MAX, SUBJECT, jetstream::Jetstream, messages::Messages, primed, removed, servers::Servers,
 };
-use crate::compare::{delays::Delays, series::Sample};
-
-/// Between two messages: a hundred a second.
-const PERIOD: Duration = Duration::from_millis(10);
+use crate::compare::{delays::Delays, series::Sample, workloads::latency::PACE};
 
 pub(super) struct Latency {
     sender: Jetstream,
@@ -34,7 +31,7 @@ impl Latency {
 
     /// Publishes in step; says when each message was.
     async fn publish(&self) -> anyhow::Result<Vec<Instant>> {
-        let mut tick = interval(PERIOD);
+        let mut tick = interval(PACE);
         // An open loop: what is late is made up for.
         tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
         let mut calls = Vec::new();

@@ -7,10 +7,7 @@ use futures::future::{BoxFuture, try_join_all};
 use super::{
     Names, Rounds, SUBJECT, Watch, filled, jetstream::Jetstream, messages::Messages, primed, removed, servers::Servers,
 };
-use crate::compare::series::Sample;
-
-/// How many write at once.
-const WRITERS: usize = 16;
+use crate::compare::{series::Sample, workloads::single_commits::WRITERS};
 
 pub(super) struct SingleCommits {
     senders: Vec<Jetstream>,

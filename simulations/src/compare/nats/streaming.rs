@@ -11,10 +11,13 @@ use super::{
     primed, removed,
     servers::Servers,
 };
-use crate::compare::series::Sample;
+use crate::compare::{
+    series::Sample,
+    workloads::streaming::{COMMIT_RECORDS, COMMITS_UNDER_WAY},
+};
 
 /// As many as the others have under way: four commits of a hundred.
-const UNDER_WAY_MAX: usize = 400;
+const UNDER_WAY_MAX: usize = COMMITS_UNDER_WAY * COMMIT_RECORDS;
 
 pub(super) struct Streaming {
     sender: Jetstream,

@@ -44,16 +44,11 @@ impl Import {
         let client = server.connect().await?;
         client.batch_execute(&format!("TRUNCATE {TABLE}")).await?;
         client.batch_execute("CHECKPOINT").await?;
-        let (before, begun) = (children_seconds()?, Instant::now());
+        let (before, begun) = (meter::children_cpu_seconds()?, Instant::now());
         server.copy_file(rows).await?;
         let seconds = begun.elapsed().as_secs_f64();
-        let cpu = children_seconds()? - before;
+        let cpu = meter::children_cpu_seconds()? - before;
         table::expect(&client, rows.rows).await?;
         Ok(Sample::rate(rows.rows, seconds, cpu))
     }
-}
-
-/// CPU seconds of everything that this process started, what has ended included.
-fn children_seconds() -> anyhow::Result<f64> {
-    Ok(meter::cpu_seconds(&[std::process::id()])? - meter::own_cpu_seconds()?)
 }

@@ -14,10 +14,7 @@ use super::{
     installation::Installation,
     table::TABLE,
 };
-use crate::compare::{delays::Delays, series::Sample, workload::Bench};
-
-/// Between two commits, whether the one before is through or not.
-const PACE: Duration = Duration::from_millis(10);
+use crate::compare::{delays::Delays, series::Sample, workload::Bench, workloads::latency::PACE};
 
 /// Connections that take turns, so that a slow commit does not hold up the next.
 const WRITERS: usize = 4;

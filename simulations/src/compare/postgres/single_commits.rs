@@ -13,10 +13,7 @@ use super::{
     cases::{self, Cases},
     installation::Installation,
 };
-use crate::compare::{meter, series::Sample, workload::Bench};
-
-/// Who write at the same time.
-const WRITERS: usize = 16;
+use crate::compare::{meter, series::Sample, workload::Bench, workloads::single_commits::WRITERS};
 
 /// A pair, and as many cases a round as the workload's size.
 pub(super) struct SingleCommits {

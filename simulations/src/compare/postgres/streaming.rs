@@ -6,13 +6,12 @@ use tokio::time::Instant;
 use tokio_postgres::{Client, CopyInSink, Statement};
 
 use super::{cases::Cases, installation::Installation, table};
-use crate::compare::{meter, series::Sample, workload::Bench};
-
-/// Records in one commit.
-const COMMIT_RECORDS: usize = 100;
-
-/// Commits under way at once.
-const COMMITS_UNDER_WAY: usize = 4;
+use crate::compare::{
+    meter,
+    series::Sample,
+    workload::Bench,
+    workloads::streaming::{COMMIT_RECORDS, COMMITS_UNDER_WAY},
+};
 
 /// A pair, and as many cases a round as the workload's size.
 pub(super) struct Streaming {

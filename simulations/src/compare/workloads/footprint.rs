@@ -5,17 +5,15 @@
 //! build its index anew, and has a partner with an empty store pull everything. Memory is what is resident (RSS) once each
 //! of these is done; the figure is the most of any of them.
 
-use std::{fs, process::Stdio, time::Duration};
-
 use anyhow::Context as _;
 use futures::future::BoxFuture;
 use icomm_node::network::{Network, Node};
-use tokio::process::Command;
 
 use crate::compare::{
+    icomm::{NAME, import_command},
     meter::{self, Memory},
-    pair::{self, NATIONAL, ROOT},
-    rows::{self, MAPPING},
+    network::{self, NATIONAL, READY_WITHIN, ROOT, STOP_WITHIN},
+    pair, rows,
     scale::Sizes,
     series::Sample,
     workload::{Bench, Better, Contestant, Field, Growth, Kind, Workload},
@@ -36,9 +34,6 @@ pub const WORKLOAD: Workload = Workload {
     growth: Growth::Linear,
     field: |bench| Box::pin(field(bench)),
 };
-
-/// How long a node may take to stop.
-const STOP_WITHIN: Duration = Duration::from_secs(60);
 
 async fn field(bench: &Bench) -> anyhow::Result<Field> {
     let footprint = Footprint::prepare(bench).await?;
@@ -62,7 +57,7 @@ impl Footprint {
         let empty = memory(national)?;
         import(bench, national, entries).await?;
         let filled = memory(national)?;
-        pair::holds(network.node(&ROOT.parse()?)?, &NATIONAL.parse()?, entries).await?;
+        network::holds(network.node(&ROOT.parse()?)?, &NATIONAL.parse()?, entries).await?;
         Ok(Self {
             network,
             entries,
@@ -75,22 +70,21 @@ impl Footprint {
         let (national, root) = (NATIONAL.parse()?, ROOT.parse()?);
         // Nobody to serve until the restarts are measured.
         let partner = self.network.node_mut(&root)?;
-        partner.stop(STOP_WITHIN).await?;
-        fs::remove_dir_all(&partner.config().store.folder)?;
+        network::emptied(partner).await?;
 
         let node = self.network.node_mut(&national)?;
         node.stop(STOP_WITHIN).await?;
-        let start = pair::started(node).await?;
+        let start = network::started(node).await?;
         let restarted = memory(node)?;
         node.kill()?;
-        let start_after_kill = pair::started(node).await?;
+        let start_after_kill = network::started(node).await?;
         let rebuilt = memory(node)?;
         let disk = meter::disk_bytes(&node.config().store.folder)?;
 
         let partner = self.network.node_mut(&root)?;
         partner.start()?;
-        partner.ready(pair::READY_WITHIN).await?;
-        pair::holds(partner, &national, self.entries).await?;
+        partner.ready(READY_WITHIN).await?;
+        network::holds(partner, &national, self.entries).await?;
         let served = memory(self.network.node(&national)?)?;
 
         let all = [self.filled, restarted, rebuilt, served];
@@ -116,7 +110,7 @@ impl Footprint {
 
 impl Contestant for Footprint {
     fn name(&self) -> &'static str {
-        "icomm"
+        NAME
     }
 
     fn kind(&self) -> Kind {
@@ -139,15 +133,7 @@ impl Contestant for Footprint {
 /// Imports a file of so many cases, as a user does.
 async fn import(bench: &Bench, node: &Node, entries: u64) -> anyhow::Result<()> {
     let rows = rows::file(bench, entries)?;
-    let output = Command::new(&bench.program)
-        .args(["record", "import"])
-        .arg(&rows.file)
-        .args(["--mapping", MAPPING, "--home"])
-        .arg(node.home())
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await?;
+    let output = import_command(&bench.program, &rows, node).output().await?;
     let said = String::from_utf8_lossy(&output.stderr);
     anyhow::ensure!(
         output.status.success(),

@@ -5,14 +5,11 @@
 //! ([`Fleet`]). The clock runs from the moment when the hub takes the agreements in, which then reach everybody by their links.
 //! Fan-in and fan-out go on together: the figure is what the root holds when it holds everything, over the time until then.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 use futures::future::BoxFuture;
-use icomm_node::{
-    environment::Environment,
-    network::{Basis, Folder, Network, Plan, Reach, Region, terms},
-};
+use icomm_node::network::{Basis, Network, Node, Reach, Region, terms};
 use icomm_pki::{MemberId, Role};
 use tokio::time::Instant;
 
@@ -20,7 +17,7 @@ use crate::compare::{
     fleet::Fleet,
     icomm::{NAME, seed},
     meter,
-    pair::{self, DOMAIN, ROOT, SINCE},
+    network::{self, ARRIVE_WITHIN, READY_WITHIN, ROOT, SINCE, until},
     rows::{self, Rows},
     scale::{Scale, Sizes},
     series::Sample,
@@ -52,9 +49,6 @@ const MEMBERS: u64 = 20;
 /// Members where only is shown that it runs.
 const MEMBERS_TINY: u64 = 3;
 
-/// How long a node may take to stop.
-const STOP_WITHIN: Duration = Duration::from_secs(60);
-
 /// How often is asked how far it is.
 const POLL: Duration = Duration::from_millis(10);
 
@@ -80,34 +74,28 @@ impl Hub {
             Scale::Tiny => MEMBERS_TINY,
             Scale::Quick | Scale::Full => MEMBERS,
         };
-        let mut plan = Plan {
-            trust_domain: DOMAIN.parse()?,
-            members: vec![
-                pair::member(ROOT, Role::Global, Reach::Tls)?,
-                pair::member(HUB, Role::Regional, Reach::Tls)?,
-            ],
-            agreements: Vec::new(),
-        };
+        let mut all = vec![
+            network::member(ROOT, Role::Global, Reach::Tls)?,
+            network::member(HUB, Role::Regional, Reach::Tls)?,
+        ];
         let mut members = Vec::new();
         for number in 1..=count {
-            let mut member = pair::member(&format!("M{number}"), Role::National, Reach::Nowhere)?;
+            let mut member = network::member(&format!("M{number}"), Role::National, Reach::Nowhere)?;
             member.regions.push(Region {
                 office: hub.clone(),
                 basis: Basis::Inferred,
             });
             members.push(member.id.clone());
-            plan.members.push(member);
+            all.push(member);
         }
-        plan.agreements = vec![
+        let agreements = vec![
             terms::regional(&hub, &members, since)?,
             terms::upstream(&hub, &root, since)?,
         ];
-        let folder = Folder::kept(&bench.fresh_folder("hub")?)?;
-        let network = Network::prepare(plan, &bench.program, folder, Environment::system())?;
         let each = (bench.size / count).max(1);
         Ok(Self {
             bench: bench.clone(),
-            network,
+            network: network::prepare(bench, "hub", all, agreements)?,
             rows: rows::file(bench, each)?,
             members,
             each,
@@ -117,19 +105,15 @@ impl Hub {
     /// Stops hub and root, empties every store and fills the members' logs.
     async fn reset(&mut self) -> anyhow::Result<Vec<PathBuf>> {
         for id in [HUB, ROOT] {
-            self.network.node_mut(&id.parse()?)?.stop(STOP_WITHIN).await?;
+            network::emptied(self.network.node_mut(&id.parse()?)?).await?;
         }
-        let domain = &self.network.plan().trust_domain;
+        let domain = self.network.plan().trust_domain.clone();
         let mut homes = Vec::new();
-        for node in self.network.nodes() {
-            let store = &node.config().store.folder;
-            if store.exists() {
-                fs::remove_dir_all(store)?;
-            }
-            if self.members.contains(&node.member().id) {
-                seed::own_log(node, domain, &self.rows, self.each)?;
-                homes.push(node.home().to_owned());
-            }
+        for id in &self.members {
+            let node = self.network.node_mut(id)?;
+            network::emptied(node).await?;
+            seed::own_log(node, &domain, &self.rows, self.each)?;
+            homes.push(node.home().to_owned());
         }
         Ok(homes)
     }
@@ -139,15 +123,15 @@ impl Hub {
         for id in [ROOT, HUB] {
             let node = self.network.node_mut(&id.parse()?)?;
             node.start()?;
-            node.ready(pair::READY_WITHIN).await?;
+            node.ready(READY_WITHIN).await?;
         }
         let (hub, root) = (self.network.node(&HUB.parse()?)?, self.network.node(&ROOT.parse()?)?);
         let fleet = Fleet::start(&self.bench, &homes).await?;
         // All members, and the root.
-        pair::linked(hub, homes.len() + 1).await?;
-        let running = |node: &icomm_node::network::Node| node.process_id().context("a node does not run");
+        network::linked(hub, homes.len() + 1).await?;
+        let running = |node: &Node| node.process_id().context("a node does not run");
         let processes = [running(hub)?, running(root)?];
-        let agreements = pair::signed_agreements(&self.network)?;
+        let agreements = network::signed_agreements(&self.network)?;
 
         let (begin, cpu) = (Instant::now(), meter::cpu_seconds(&processes)?);
         for agreement in agreements {
@@ -155,35 +139,25 @@ impl Hub {
         }
         let count = self.members.len() as u64;
         let (all, shown) = (count * self.each, count * (count - 1) * self.each);
-        let deadline = begin + pair::ARRIVE_WITHIN;
-        let views = loop {
-            let logs = root.status().await?.logs;
-            if logs.iter().map(|log| log.entries).sum::<u64>() >= all {
-                break logs.iter().map(|log| log.denominalised).sum::<u64>();
+        let views = until(root, ARRIVE_WITHIN, POLL, |status| {
+            let entries: u64 = status.logs.iter().map(|log| log.entries).sum();
+            match entries >= all {
+                true => Ok(status.logs.iter().map(|log| log.denominalised).sum::<u64>()),
+                false => Err(format!("of {all} entries {entries} arrived at the root")),
             }
-            anyhow::ensure!(
-                Instant::now() < deadline,
-                "not all of {all} entries arrived at the root"
-            );
-            tokio::time::sleep(POLL).await;
-        };
+        })
+        .await?;
         let (fan_in, fan_in_cpu) = (begin.elapsed().as_secs_f64(), meter::cpu_seconds(&processes)? - cpu);
         anyhow::ensure!(views > 0, "the root holds hashes alone");
-        loop {
-            let links = hub.status().await?.links;
-            let sent = links
-                .iter()
-                .filter(|link| link.member != ROOT)
-                .map(|link| link.sent_entries);
-            if sent.sum::<u64>() >= shown {
-                break;
+        until(hub, ARRIVE_WITHIN, POLL, |status| {
+            let members = status.links.iter().filter(|link| link.member != ROOT);
+            let sent: u64 = members.map(|link| link.sent_entries).sum();
+            match sent >= shown {
+                true => Ok(()),
+                false => Err(format!("of {shown} entries {sent} were shown to the members")),
             }
-            anyhow::ensure!(
-                Instant::now() < deadline,
-                "not all of {shown} entries were shown to the members"
-            );
-            tokio::time::sleep(POLL).await;
-        }
+        })
+        .await?;
         let fan_out = begin.elapsed().as_secs_f64();
         let memory = meter::memory(running(hub)?)?;
         fleet.stop().await?;

@@ -1,5 +1,7 @@
 //! Latency: from the commit to the partner, at 100 commits a second.
 
+use std::time::Duration;
+
 use crate::compare::{
     icomm, nats, postgres,
     scale::Sizes,
@@ -21,6 +23,9 @@ pub const WORKLOAD: Workload = Workload {
     growth: Growth::Flat,
     field: |bench| Box::pin(field(bench)),
 };
+
+/// Between two commits, whether the one before is through or not: a hundred a second.
+pub const PACE: Duration = Duration::from_millis(10);
 
 async fn field(bench: &Bench) -> anyhow::Result<Field> {
     let field = Field::default().with(icomm::latency(bench).await?);

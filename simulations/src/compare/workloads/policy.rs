@@ -17,6 +17,7 @@ use icomm_proto::View;
 use tokio::{task::block_in_place, time::Instant};
 
 use crate::compare::{
+    icomm::NAME,
     rows,
     scale::Sizes,
     sealed,
@@ -279,7 +280,7 @@ impl Costs {
 
 impl Contestant for Deciding {
     fn name(&self) -> &'static str {
-        "icomm"
+        NAME
     }
 
     fn kind(&self) -> Kind {

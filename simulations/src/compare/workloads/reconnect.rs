@@ -17,7 +17,9 @@ use futures::future::BoxFuture;
 use icomm_node::network::Network;
 
 use crate::compare::{
-    pair::{self, NATIONAL, ROOT},
+    icomm::NAME,
+    network::{self, NATIONAL, ROOT},
+    pair,
     relay::{Passed, Relay},
     scale::Sizes,
     series::Sample,
@@ -79,7 +81,7 @@ impl Reconnect {
     }
 
     async fn in_step(&self) -> anyhow::Result<()> {
-        pair::holds(self.network.node(&ROOT.parse()?)?, &NATIONAL.parse()?, self.entries).await
+        network::holds(self.network.node(&ROOT.parse()?)?, &NATIONAL.parse()?, self.entries).await
     }
 
     /// Restarts the administration's node, and tells what was said until both were in step again.
@@ -129,7 +131,7 @@ impl Reconnect {
 
 impl Contestant for Reconnect {
     fn name(&self) -> &'static str {
-        "icomm"
+        NAME
     }
 
     fn kind(&self) -> Kind {

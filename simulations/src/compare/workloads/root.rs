@@ -5,14 +5,11 @@
 //! with sealed and signed cases. The clock runs from the first agreement that counts until the root holds every entry. Then
 //! the root is restarted, cleanly and after a kill.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use futures::future::BoxFuture;
-use icomm_node::{
-    environment::Environment,
-    network::{Folder, Network, Plan, Reach, terms},
-};
+use icomm_node::network::{Network, Reach, terms};
 use icomm_pki::{MemberId, Role};
 use tokio::time::Instant;
 
@@ -20,7 +17,7 @@ use crate::compare::{
     fleet::Fleet,
     icomm::{NAME, seed},
     meter,
-    pair::{self, DOMAIN, ROOT, SINCE},
+    network::{self, ARRIVE_WITHIN, POLL, READY_WITHIN, ROOT, SINCE, STOP_WITHIN, until},
     rows,
     scale::{Scale, Sizes},
     series::Sample,
@@ -52,12 +49,6 @@ const MEMBERS_TINY: u64 = 4;
 /// Rows in the file that logs are filled from.
 const ROWS_MAX: u64 = 10_000;
 
-/// How long a node may take to stop.
-const STOP_WITHIN: Duration = Duration::from_secs(60);
-
-/// How often is asked how far it is.
-const POLL: Duration = Duration::from_millis(20);
-
 async fn field(bench: &Bench) -> anyhow::Result<Field> {
     let root = Root::prepare(bench)?;
     Ok(Field::default().with(root))
@@ -79,20 +70,14 @@ impl Root {
             Scale::Tiny => MEMBERS_TINY,
             Scale::Quick | Scale::Full => MEMBERS,
         };
-        let mut members = vec![pair::member(ROOT, Role::Global, Reach::Tls)?];
+        let mut members = vec![network::member(ROOT, Role::Global, Reach::Tls)?];
         let mut agreements = Vec::new();
         for number in 1..=count {
-            let member = pair::member(&format!("M{number}"), Role::National, Reach::Nowhere)?;
+            let member = network::member(&format!("M{number}"), Role::National, Reach::Nowhere)?;
             agreements.push(terms::upstream(&member.id, &root, since)?);
             members.push(member);
         }
-        let plan = Plan {
-            trust_domain: DOMAIN.parse()?,
-            members,
-            agreements,
-        };
-        let folder = Folder::kept(&bench.fresh_folder("root")?)?;
-        let network = Network::prepare(plan, &bench.program, folder, Environment::system())?;
+        let network = network::prepare(bench, "root", members, agreements)?;
         let each = (bench.size / count).max(1);
         let rows = rows::file(bench, each.min(ROWS_MAX))?;
         let domain = &network.plan().trust_domain;
@@ -103,7 +88,7 @@ impl Root {
                 homes.push(node.home().to_owned());
             }
         }
-        let agreements = pair::signed_agreements(&network)?;
+        let agreements = network::signed_agreements(&network)?;
         Ok(Self {
             bench: bench.clone(),
             network,
@@ -115,14 +100,11 @@ impl Root {
 
     async fn measure(&mut self) -> anyhow::Result<Sample> {
         let root = self.network.node_mut(&ROOT.parse()?)?;
-        root.stop(STOP_WITHIN).await?;
-        if root.config().store.folder.exists() {
-            fs::remove_dir_all(&root.config().store.folder)?;
-        }
+        network::emptied(root).await?;
         root.start()?;
-        root.ready(pair::READY_WITHIN).await?;
+        root.ready(READY_WITHIN).await?;
         let fleet = Fleet::start(&self.bench, &self.homes).await?;
-        pair::linked(root, self.homes.len()).await?;
+        network::linked(root, self.homes.len()).await?;
         let process = root.process_id().context("the root does not run")?;
         let idle = meter::memory(process)?;
 
@@ -130,26 +112,25 @@ impl Root {
         for agreement in &self.agreements {
             root.accept_agreement(agreement.clone().into()).await?;
         }
-        let deadline = begin + pair::ARRIVE_WITHIN;
-        loop {
-            let held: u64 = root.status().await?.logs.iter().map(|log| log.denominalised).sum();
-            if held >= self.entries {
-                anyhow::ensure!(held == self.entries, "{held} views of {} entries", self.entries);
-                break;
+        let entries = self.entries;
+        let held = until(root, ARRIVE_WITHIN, POLL, |status| {
+            match status.logs.iter().map(|log| log.denominalised).sum::<u64>() {
+                held if held >= entries => Ok(held),
+                held => Err(format!("of {entries} views {held} arrived")),
             }
-            anyhow::ensure!(Instant::now() < deadline, "of {} views {held} arrived", self.entries);
-            tokio::time::sleep(POLL).await;
-        }
+        })
+        .await?;
         let (wall, cpu) = (begin.elapsed().as_secs_f64(), meter::cpu_seconds(&[process])? - cpu);
         let memory = meter::memory(process)?;
         fleet.stop().await?;
+        anyhow::ensure!(held == entries, "{held} views of {entries} entries");
 
         root.stop(STOP_WITHIN).await?;
         let disk = meter::disk_bytes(&root.config().store.folder)?;
-        let start = pair::started(root).await?;
+        let start = network::started(root).await?;
         let restarted = meter::memory(root.process_id().context("the root does not run")?)?;
         root.kill()?;
-        let start_after_kill = pair::started(root).await?;
+        let start_after_kill = network::started(root).await?;
         let mb = |bytes: u64| bytes as f64 / 1e6;
         Ok(Sample::rate(self.entries, wall, cpu)
             .with("root_memory_mb", mb(memory.peak))

@@ -22,6 +22,9 @@ pub const WORKLOAD: Workload = Workload {
     field: |bench| Box::pin(field(bench)),
 };
 
+/// Who write at the same time, each with one record under way.
+pub const WRITERS: usize = 16;
+
 async fn field(bench: &Bench) -> anyhow::Result<Field> {
     let field = Field::default().with(icomm::single_commits(bench).await?);
     if !bench.peers {

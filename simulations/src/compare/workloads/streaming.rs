@@ -22,6 +22,12 @@ pub const WORKLOAD: Workload = Workload {
     field: |bench| Box::pin(field(bench)),
 };
 
+/// Records in one commit.
+pub const COMMIT_RECORDS: usize = 100;
+
+/// Commits under way at once.
+pub const COMMITS_UNDER_WAY: usize = 4;
+
 async fn field(bench: &Bench) -> anyhow::Result<Field> {
     let field = Field::default().with(icomm::streaming(bench).await?);
     if !bench.peers {

@@ -15,6 +15,7 @@ use rand::{SeedableRng as _, rngs::SmallRng};
 use tokio::{task::block_in_place, time::Instant};
 
 use crate::compare::{
+    icomm::NAME,
     limits, rows,
     scale::Sizes,
     sealed,
@@ -191,7 +192,7 @@ impl Held for Nothing {
 
 impl Contestant for Verifying {
     fn name(&self) -> &'static str {
-        "icomm"
+        NAME
     }
 
     fn kind(&self) -> Kind {
