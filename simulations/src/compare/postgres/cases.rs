@@ -83,6 +83,15 @@ impl Cases {
         Ok(())
     }
 
+    /// The same after writers that ran side by side: what one of them took before the last case may be committed after it.
+    pub(super) async fn all_arrived(&self) -> anyhow::Result<()> {
+        self.arrived().await?;
+        while table::count(&self.pair.subscribers).await? < self.covered {
+            sleep(POLL).await;
+        }
+        Ok(())
+    }
+
     /// Makes sure that everything has been delivered that should, and nothing else.
     pub(super) async fn check(&self) -> anyhow::Result<()> {
         table::expect(&self.pair.subscribers, self.covered).await

@@ -42,7 +42,7 @@ impl SingleCommits {
         while let Some(written) = writers.join_next().await {
             written??;
         }
-        cases.arrived().await?;
+        cases.all_arrived().await?;
         let seconds = begun.elapsed().as_secs_f64();
         let (cost, writer) = (cases.pair.cost()? - before, meter::own_cpu_seconds()? - writer_before);
         cases.check().await?;

@@ -236,10 +236,15 @@ pub(super) fn copied(cases: &[StringRecord]) -> Bytes {
     lines.into()
 }
 
+/// How many rows somebody has.
+pub(super) async fn count(client: &Client) -> anyhow::Result<u64> {
+    let count = client.query_one(&format!("SELECT count(*) FROM {TABLE}"), &[]).await?;
+    Ok(u64::try_from(count.try_get::<_, i64>(0)?)?)
+}
+
 /// Makes sure that somebody has so many rows.
 pub(super) async fn expect(client: &Client, rows: u64) -> anyhow::Result<()> {
-    let count = client.query_one(&format!("SELECT count(*) FROM {TABLE}"), &[]).await?;
-    let count = u64::try_from(count.try_get::<_, i64>(0)?)?;
+    let count = count(client).await?;
     anyhow::ensure!(count == rows, "PostgreSQL holds {count} rows instead of {rows}");
     Ok(())
 }
