@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use prost::encoding::{DecodeContext, WireType, encode_varint, encoded_len_varint, skip_field};
+use prost::encoding::{DecodeContext, WireType, encoded_len_varint, skip_field};
 
 use super::{InvalidDraft, Text};
 use crate::view::varint;
@@ -75,13 +75,33 @@ fn text<'a>(wire: u8, bytes: &mut &'a [u8]) -> Result<Text<'a>, InvalidDraft> {
     str::from_utf8(content).map(Cow::Borrowed).map_err(|_| InvalidDraft)
 }
 
+/// Appends a varint.
+#[inline]
+fn write_varint(value: u64, out: &mut Vec<u8>) {
+    match u8::try_from(value) {
+        // Nearly all tags and lengths have one byte.
+        Ok(byte @ 0..0x80) => out.push(byte),
+        _ => prost::encoding::encode_varint(value, out),
+    }
+}
+
+#[inline]
 fn write_tag(number: u32, wire: u8, out: &mut Vec<u8>) {
-    encode_varint(u64::from(number << 3 | u32::from(wire)), out);
+    write_varint(u64::from(number << 3 | u32::from(wire)), out);
 }
 
 fn write_content(number: u32, content: &[u8], out: &mut Vec<u8>) {
-    write_tag(number, LENGTH_DELIMITED, out);
-    encode_varint(content.len() as u64, out);
+    // Tag and length in one step where each has one byte.
+    match (
+        u8::try_from(number << 3 | u32::from(LENGTH_DELIMITED)),
+        u8::try_from(content.len()),
+    ) {
+        (Ok(tag @ 0..0x80), Ok(len @ 0..0x80)) => out.extend_from_slice(&[tag, len]),
+        _ => {
+            write_tag(number, LENGTH_DELIMITED, out);
+            write_varint(content.len() as u64, out);
+        }
+    }
     out.extend_from_slice(content);
 }
 
@@ -97,7 +117,7 @@ fn write_message(number: u32, message: &impl Encode, out: &mut Vec<u8>) {
         *byte = len;
     } else {
         let mut varint = Vec::with_capacity(5);
-        encode_varint(len as u64, &mut varint);
+        write_varint(len as u64, &mut varint);
         out.splice(place..=place, varint);
     }
 }
@@ -220,7 +240,7 @@ macro_rules! varints {
                 let $value = *self;
                 if $value != Self::default() {
                     write_tag(number, VARINT, out);
-                    encode_varint($write, out);
+                    write_varint($write, out);
                 }
             }
 
