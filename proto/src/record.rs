@@ -77,33 +77,16 @@ impl<'a> Record<'a> {
             lists,
             errors: Vec::new(),
         };
-        let Draft {
-            kind,
-            case,
-            exact,
-            references,
-            persons,
-            companies,
-            narrative,
-            images,
-        } = draft.into();
-        let Some(kind) = v1::RecordKind::try_from(kind)
+        // Changed where it is: its messages are large, and moving them to and fro costs as much as checking them.
+        let mut draft = draft.into();
+        let Some(kind) = v1::RecordKind::try_from(draft.kind)
             .ok()
             .and_then(|kind| RecordKind::try_from(kind).ok())
         else {
             let why = "it is `seizure`, `suspect` or `company`";
             return Err(vec![FieldError::new(Path::top("kind"), "", Reason::Missing(why))]);
         };
-        let mut draft = Draft {
-            kind: v1::RecordKind::from(kind).into(),
-            case: Some(case.unwrap_or_default()),
-            exact: Some(exact.unwrap_or_default()),
-            references: Some(references.unwrap_or_default()),
-            persons,
-            companies,
-            narrative,
-            images,
-        };
+        draft.kind = v1::RecordKind::from(kind).into();
         check.draft(kind, originator, &mut draft);
         let record = Self { kind, draft };
         let bytes = record.encoded_len();
@@ -203,33 +186,28 @@ impl<'a> Check<'a> {
             images: image_section,
         } = draft;
         let case = case.get_or_insert_default();
-        let mut exact_message = exact_section.take().unwrap_or_default();
+        let exact_message = exact_section.get_or_insert_default();
         let form = Form {
             kind,
             short: case.short_form,
         };
 
         self.class(form, case.class.get_or_insert_default());
-        let date = self.case(form, case, &mut exact_message);
+        let date = self.case(form, case, exact_message);
         goods(self, form, &mut case.goods, &mut exact_message.goods);
-        exact(self, &mut exact_message);
-        *exact_section = non_empty(exact_message);
+        exact(self, exact_message);
+        drop_empty(exact_section);
 
-        let mut reference_message = reference_section.take().unwrap_or_default();
-        references(self, form, &mut reference_message);
-        *reference_section = non_empty(reference_message);
+        references(self, form, reference_section.get_or_insert_default());
+        drop_empty(reference_section);
 
-        let draft::Persons {
-            persons: mut identities,
-        } = person_section.take().unwrap_or_default();
-        persons(self, date, &mut case.persons, &mut identities);
-        *person_section = non_empty(draft::Persons { persons: identities });
+        let draft::Persons { persons: identities } = person_section.get_or_insert_default();
+        persons(self, date, &mut case.persons, identities);
+        drop_empty(person_section);
 
-        let draft::Companies {
-            companies: mut identities,
-        } = company_section.take().unwrap_or_default();
-        companies(self, &mut case.companies, &mut identities);
-        *company_section = non_empty(draft::Companies { companies: identities });
+        let draft::Companies { companies: identities } = company_section.get_or_insert_default();
+        companies(self, &mut case.companies, identities);
+        drop_empty(company_section);
         match kind {
             RecordKind::Suspect if case.persons.is_empty() => {
                 self.refuse(
@@ -248,13 +226,12 @@ impl<'a> Check<'a> {
             _ => {}
         }
 
-        let mut texts = narrative.take().unwrap_or_default();
-        self.narrative(&mut texts);
-        *narrative = non_empty(texts);
+        self.narrative(narrative.get_or_insert_default());
+        drop_empty(narrative);
 
-        let draft::Images { images: mut items } = image_section.take().unwrap_or_default();
-        images(self, &mut items);
-        *image_section = non_empty(draft::Images { images: items });
+        let draft::Images { images: items } = image_section.get_or_insert_default();
+        images(self, items);
+        drop_empty(image_section);
 
         self.derive_class(kind, originator, case);
     }
@@ -320,9 +297,11 @@ impl<'a> Check<'a> {
     }
 }
 
-/// None for a message in which nothing is set: an empty section is not committed to.
-fn non_empty<M: Default + PartialEq>(message: M) -> Option<M> {
-    (message != M::default()).then_some(message)
+/// A message in which nothing is set goes: an empty section is not committed to.
+fn drop_empty<M: Default + PartialEq>(section: &mut Option<M>) {
+    if section.as_ref().is_some_and(|message| *message == M::default()) {
+        *section = None;
+    }
 }
 
 #[cfg(test)]

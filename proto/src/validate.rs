@@ -49,7 +49,7 @@ impl Check<'_> {
 
     /// Refuses an empty field; `why` says which form or rule needs it.
     pub(crate) fn require(&mut self, path: Path<'_>, value: &str, why: &'static str) {
-        if value.trim().is_empty() {
+        if trimmed(value).is_empty() {
             self.refuse(path, "", Reason::Missing(why));
         }
     }
@@ -119,12 +119,22 @@ impl Check<'_> {
 /// Cuts white space off both ends.
 fn trim(value: &mut Text<'_>) {
     match value {
-        Cow::Borrowed(text) => *text = text.trim(),
+        Cow::Borrowed(text) => *text = trimmed(text),
         Cow::Owned(text) => {
-            let trimmed = text.trim();
+            let trimmed = trimmed(text);
             if trimmed.len() != text.len() {
                 *text = trimmed.to_owned();
             }
         }
+    }
+}
+
+/// The text without the white space at its ends.
+#[inline]
+fn trimmed(text: &str) -> &str {
+    match text.as_bytes() {
+        // Nearly all texts: nothing to look for.
+        [] | [b'!'..=b'~'] | [b'!'..=b'~', .., b'!'..=b'~'] => text,
+        _ => text.trim(),
     }
 }

@@ -64,30 +64,37 @@ impl Check<'_> {
             related_records,
             short_form: _,
         } = case;
-        let coded: [(&'static str, &mut Text<'_>, List); 10] = [
-            ("validation_status", validation_status, List::ValidationStatus),
-            ("location_type", location_type, List::LocationType),
-            ("direction", direction, List::Direction),
-            ("detection_method", detection_method, List::DetectionMethod),
-            ("concealment", concealment, List::Concealment),
-            ("conveyance_type", conveyance_type, List::ConveyanceType),
-            ("conveyance_flag", conveyance_flag, List::Country),
-            ("source_evaluation", source_evaluation, List::SourceEvaluation),
+        // Which forms need a field, and how they say so.
+        let minimum = form.is_seizure().then_some(Form::MINIMUM);
+        let (long, long_seizure) = (
+            form.is_long().then_some(Form::LONG),
+            form.is_long_seizure().then_some(Form::LONG),
+        );
+        let coded: [(&'static str, &mut Text<'_>, List, Option<&'static str>); 10] = [
+            ("validation_status", validation_status, List::ValidationStatus, long),
+            ("location_type", location_type, List::LocationType, long_seizure),
+            ("direction", direction, List::Direction, long_seizure),
+            (
+                "detection_method",
+                detection_method,
+                List::DetectionMethod,
+                long_seizure,
+            ),
+            ("concealment", concealment, List::Concealment, long_seizure),
+            ("conveyance_type", conveyance_type, List::ConveyanceType, minimum),
+            ("conveyance_flag", conveyance_flag, List::Country, None),
+            ("source_evaluation", source_evaluation, List::SourceEvaluation, None),
             (
                 "information_evaluation",
                 information_evaluation,
                 List::InformationEvaluation,
+                None,
             ),
-            ("outcome", outcome, List::Outcome),
+            ("outcome", outcome, List::Outcome, None),
         ];
-        for (name, value, list) in coded {
-            match name {
-                "validation_status" if form.is_long() => self.require(Path::top(name), value, Form::LONG),
-                "location_type" | "direction" | "detection_method" | "concealment" if form.is_long_seizure() => {
-                    self.require(Path::top(name), value, Form::LONG);
-                }
-                "conveyance_type" if form.is_seizure() => self.require(Path::top(name), value, Form::MINIMUM),
-                _ => {}
+        for (name, value, list, mandatory) in coded {
+            if let Some(why) = mandatory {
+                self.require(Path::top(name), value, why);
             }
             self.code(Path::top(name), value, list);
         }
@@ -203,7 +210,7 @@ pub(crate) fn references(check: &mut Check<'_>, form: Form, references: &mut Ref
         vehicle_registrations,
     } = references;
     if form.is_long() {
-        check.require(Path::top("national_reference"), national_reference.trim(), Form::LONG);
+        check.require(Path::top("national_reference"), national_reference, Form::LONG);
     }
     check.text(Path::top("national_reference"), national_reference);
     check.texts(Path::top("seals"), seals, ITEMS_MAX);

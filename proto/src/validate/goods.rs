@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::numbers::{quantity_band, value_band};
-use super::{Check, ITEMS_MAX};
+use super::{Check, ITEMS_MAX, trimmed};
 use crate::codes::List;
 use crate::draft::{Goods, GoodsExact};
 use crate::field::{Path, Reason};
@@ -93,7 +93,7 @@ fn quantity<'a>(
     check.code(band_path, &mut general.quantity_band, List::QuantityBand);
     if exact.quantity.is_empty() {
         check.code(unit_path, &mut general.unit, List::Unit);
-        if !exact.unit.trim().is_empty() {
+        if !trimmed(&exact.unit).is_empty() {
             check.require(quantity_path, "", "it is given a unit");
         } else if form.is_seizure() {
             check.require(quantity_path, &general.quantity_band, Form::MINIMUM);
@@ -104,10 +104,10 @@ fn quantity<'a>(
         return;
     }
     // A draft may say the unit in either place.
-    if exact.unit.trim().is_empty() {
+    if trimmed(&exact.unit).is_empty() {
         exact.unit.clone_from(&general.unit);
     }
-    check.require(unit_path, exact.unit.trim(), "a quantity has a unit");
+    check.require(unit_path, trimmed(&exact.unit), "a quantity has a unit");
     if !check.code(unit_path, &mut exact.unit, List::Unit) {
         return;
     }
