@@ -43,11 +43,10 @@ impl Keys {
         columns.write_content(row, &mut self.content);
         let content: [u8; 32] = Sha256::digest(&self.content).into();
         let copies = self.count(&content);
-        let mut hash = Sha256::new();
-        hash.update(KEY_DOMAIN);
-        hash.update(content);
-        hash.update(copies.to_be_bytes());
-        let whole: [u8; 32] = hash.finalize().into();
+        let mut named = [0; KEY_DOMAIN.len() + 32 + 4];
+        let parts = KEY_DOMAIN.iter().chain(&content).copied().chain(copies.to_be_bytes());
+        named.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
+        let whole: [u8; 32] = Sha256::digest(named).into();
         let mut key = [0; 16];
         key.iter_mut().zip(whole).for_each(|(to, from)| *to = from);
         IntakeKey::from(key)
@@ -85,5 +84,66 @@ impl Hasher for AlreadyHashed {
 
     fn write_u64(&mut self, number: u64) {
         self.0 = number;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::intake::mapping::{Mapping, test_lists};
+    use crate::intake::rows::Header;
+
+    /// The keys of rows under the template, read from columns in this order.
+    fn keys(columns: &[&str], rows: &[&[&str]]) -> Vec<IntakeKey> {
+        let mapping = Mapping::builtin("icomm-template", &test_lists()).unwrap();
+        let header = Arc::new(Header::new(columns.iter().copied()).unwrap());
+        let mut columns = mapping.over(&header);
+        let mut keys = Keys::default();
+        let rows = (2..).zip(rows).map(|(line, cells)| {
+            let cells: Vec<String> = cells.iter().map(|cell| (*cell).to_owned()).collect();
+            Row::new(line, Arc::clone(&header), &cells)
+        });
+        rows.map(|row| keys.next(&mut columns, &row)).collect()
+    }
+
+    /// As the picture above says it, by other means.
+    fn expected(cells: &[(&str, &str)], copies: u32) -> IntakeKey {
+        let mut row = Sha256::new_with_prefix(b"icomm/v1 intake row\0");
+        for (name, text) in cells {
+            for part in [name, text] {
+                row.update((part.len() as u32).to_be_bytes());
+                row.update(part);
+            }
+        }
+        let mut key = Sha256::new_with_prefix(b"icomm/v1 intake key\0");
+        key.update(row.finalize());
+        key.update(copies.to_be_bytes());
+        let key: [u8; 32] = key.finalize().into();
+        IntakeKey::from(*key.first_chunk().unwrap())
+    }
+
+    #[test]
+    fn a_key_is_made_of_what_the_filled_cells_say_in_the_order_of_their_names() {
+        let cells = [
+            ("goods_1_quantity", "255"),
+            ("national_reference", "ES-1"),
+            ("place", "Puerto de Algeciras"),
+        ];
+        // Another order, other spaces, another spelling of the number; a line break makes the row anything but plain.
+        for (place, quantity) in [
+            ("Puerto de Algeciras", "255"),
+            ("  Puerto  de Algeciras ", "255.0"),
+            ("Puerto de\nAlgeciras", "255.00"),
+        ] {
+            let row = [place, "", quantity, "ES-1"];
+            let found = keys(
+                &["Place", "seizure_date", "goods_1_quantity", "National_Reference"],
+                &[&row, &row, &row],
+            );
+            let expected: Vec<IntakeKey> = (0..3).map(|copies| expected(&cells, copies)).collect();
+            assert_eq!(found, expected, "{place:?} {quantity}");
+        }
     }
 }

@@ -40,6 +40,7 @@ pub struct Row {
     /// INVARIANT: as many as the header has columns, each a slice of the text; readers refuse ragged rows.
     cells: Vec<Span>,
     filled: Vec<Filled>,
+    single_spaced: bool,
 }
 
 /// Where a cell stands in its row's text.
@@ -97,10 +98,12 @@ impl Row {
             text: String::new(),
             cells: Vec::new(),
             filled: Vec::new(),
+            single_spaced: false,
         }
     }
 
     fn find_filled(&mut self) {
+        self.single_spaced = is_single_spaced(self.text.as_bytes());
         self.filled.clear();
         for (column, span) in (0..).zip(&self.cells) {
             // Most columns of most rows hold nothing.
@@ -108,11 +111,8 @@ impl Row {
                 continue;
             }
             let raw = span.of(&self.text);
-            let text = raw.trim_start();
-            let start = span.start as usize + (raw.len() - text.len());
-            let text = text.trim_end();
-            if !text.is_empty() {
-                let text = Span::new(start, start + text.len());
+            let text = if is_trimmed(raw) { *span } else { trimmed(*span, raw) };
+            if text.start < text.end {
                 self.filled.push(Filled { column, text });
             }
         }
@@ -138,7 +138,8 @@ impl Row {
 
     /// The trimmed text in a column, by its place.
     pub(crate) fn at(&self, column: usize) -> &str {
-        self.cells.get(column).map_or("", |span| span.of(&self.text).trim())
+        let raw = self.cells.get(column).map_or("", |span| span.of(&self.text));
+        if is_trimmed(raw) { raw } else { raw.trim() }
     }
 
     /// Column names with their texts, in the order of the file.
@@ -154,11 +155,37 @@ impl Row {
         filled.map(|filled| (usize::from(filled.column), filled.text.of(&self.text)))
     }
 
+    /// Whether no cell can hold any other white space than single spaces within its trimmed text. Known of the row as a
+    /// whole, so that not every cell has to be looked through for it; false says nothing.
+    pub(crate) fn is_single_spaced(&self) -> bool {
+        self.single_spaced
+    }
+
     /// Whether every cell is blank.
     #[must_use]
     pub fn is_blank(&self) -> bool {
         self.filled.is_empty()
     }
+}
+
+/// Printable ASCII without two spaces side by side.
+fn is_single_spaced(text: &[u8]) -> bool {
+    // Without an early end, and without carrying anything over, it is done many bytes at a time.
+    let printable = text.iter().fold(true, |all, byte| all & matches!(byte, b' '..=b'~'));
+    let pairs = text.iter().zip(text.get(1..).unwrap_or_default());
+    printable & pairs.fold(true, |all, (a, b)| all & ((*a != b' ') | (*b != b' ')))
+}
+
+/// Whether a text clearly neither begins nor ends with white space: nearly every cell.
+fn is_trimmed(text: &str) -> bool {
+    matches!(text.as_bytes(), [] | [b'!'..=b'~'] | [b'!'..=b'~', .., b'!'..=b'~'])
+}
+
+/// A cell without the white space around its text.
+fn trimmed(cell: Span, raw: &str) -> Span {
+    let text = raw.trim_start();
+    let start = cell.start as usize + (raw.len() - text.len());
+    Span::new(start, start + text.trim_end().len())
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@
 //! those are asked that read one of them, or that have something to say of a blank cell (a default, a fault).
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 use icomm_proto::draft::Text;
 
@@ -12,8 +11,8 @@ use super::date::Format;
 use super::field::{Field, Reading, Source};
 use super::number::{self, Notation};
 use super::target::Target;
-use super::{KeyColumns, Mapping, Owner};
-use crate::intake::rows::{Fault, FaultKind, Header, Row};
+use super::{FIELDS_MAX, KeyColumns, Mapping, Owner};
+use crate::intake::rows::{COLUMNS_MAX, Fault, FaultKind, Header, Row};
 
 /// A mapping that knows a file's columns by their places.
 #[derive(Debug)]
@@ -27,16 +26,46 @@ pub struct Columns<'m> {
     /// By column of the file.
     readers: Vec<Vec<u16>>,
     /// Fields that are asked whatever the row holds.
-    always: Vec<u16>,
-    /// By column of the file; `None` where a column makes no difference to a row's key.
+    always: Numbers,
+    /// By column of the file: its place in the order of the columns' names, so that moving columns changes no key.
+    ranks: Vec<u16>,
+    /// By rank; `None` where a column makes no difference to a row's key.
     keys: Vec<Option<KeyColumn<'m>>>,
     /// Fields that no column fills, with their values.
     pub(super) constants: Vec<(Target, &'m str)>,
     /// The fields to ask of the row at hand, in the order of the mapping.
     pub(super) due: Vec<u16>,
-    /// The key columns that the row at hand fills, in the order of their names, with their places.
-    ranked: Vec<(u16, usize)>,
 }
+
+/// A set of numbers of fields or columns, of which there are at most [`Numbers::MAX`].
+#[derive(Clone, Copy, Debug, Default)]
+struct Numbers([u64; Numbers::MAX / Numbers::IN_WORD]);
+
+impl Numbers {
+    const IN_WORD: usize = u64::BITS as usize;
+    const MAX: usize = 512;
+
+    fn add(&mut self, number: u16) {
+        let number = usize::from(number);
+        if let Some(word) = self.0.get_mut(number / Self::IN_WORD) {
+            *word |= 1 << (number % Self::IN_WORD);
+        }
+    }
+
+    /// In ascending order.
+    fn iter(&self) -> impl Iterator<Item = u16> {
+        let words = (0u16..).step_by(Self::IN_WORD).zip(self.0);
+        words.flat_map(|(first, word)| {
+            let next = |word: &u64| Some(*word & word.wrapping_sub(1)).filter(|_| *word != 0);
+            let lowest = move |word: u64| first + word.trailing_zeros() as u16;
+            std::iter::successors(Some(word), next)
+                .filter(|word| *word != 0)
+                .map(lowest)
+        })
+    }
+}
+
+const _: () = assert!(FIELDS_MAX <= Numbers::MAX && COLUMNS_MAX <= Numbers::MAX);
 
 /// Where a field's cells stand.
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,8 +77,8 @@ pub(super) struct Places {
 /// What a column adds to a row's key.
 #[derive(Debug)]
 struct KeyColumn<'m> {
-    /// Columns count in the order of their names, so that moving them changes nothing.
-    rank: u16,
+    /// Where it stands in the file.
+    place: usize,
     /// Length and name.
     head: Vec<u8>,
     meant: Meant<'m>,
@@ -70,7 +99,7 @@ impl Mapping {
         let place = |column: &str| header.position(column);
         let mut places = Vec::with_capacity(self.fields.len());
         let mut readers = vec![Vec::new(); header.len()];
-        let mut always = Vec::new();
+        let mut always = Numbers::default();
         let mut constants = Vec::new();
         // A mapping has at most `FIELDS_MAX` fields.
         for (number, field) in (0u16..).zip(&self.fields) {
@@ -94,10 +123,11 @@ impl Mapping {
                     .for_each(|fields| fields.push(number));
             }
             if field.speaks_of_blank() {
-                always.push(number);
+                always.add(number);
             }
             places.push(found);
         }
+        let (ranks, keys) = self.key_columns_of(header);
         Columns {
             mapping: self,
             owner: self.owner.as_ref().and_then(|owner| place(&owner.column)),
@@ -105,33 +135,37 @@ impl Mapping {
             places,
             readers,
             always,
-            keys: self.key_columns_of(header),
+            ranks,
+            keys,
             constants,
             due: Vec::new(),
-            ranked: Vec::new(),
         }
     }
 
-    fn key_columns_of(&self, header: &Header) -> Vec<Option<KeyColumn<'_>>> {
+    /// The rank of each column, and by rank what it adds to a row's key.
+    fn key_columns_of(&self, header: &Header) -> (Vec<u16>, Vec<Option<KeyColumn<'_>>>) {
         let names: Vec<String> = header.names().map(str::to_lowercase).collect();
-        let mut sorted: Vec<&String> = names.iter().collect();
+        let mut sorted: Vec<(&String, usize)> = names.iter().zip(0..).collect();
         sorted.sort_unstable();
-        let ranks: HashMap<&String, u16> = sorted.into_iter().zip(0..).collect();
+        let mut ranks = vec![0; names.len()];
+        for (rank, (_, place)) in (0..).zip(&sorted) {
+            ranks.get_mut(*place).into_iter().for_each(|column| *column = rank);
+        }
         let counts = |name: &String| match &self.key {
             KeyColumns::Only(columns) => columns.contains(name),
             KeyColumns::AllBut(columns) => !columns.contains(name),
         };
-        let column = |name: &String| {
+        let column = |(name, place): (&String, usize)| {
             let mut head = Vec::with_capacity(4 + name.len());
             write_len(name, &mut head);
             head.extend_from_slice(name.as_bytes());
             counts(name).then(|| KeyColumn {
-                rank: ranks.get(name).copied().unwrap_or_default(),
+                place,
                 head,
                 meant: self.meant(name),
             })
         };
-        names.iter().map(column).collect()
+        (ranks, sorted.into_iter().map(column).collect())
     }
 
     /// What the texts of a column mean; its name is in small letters.
@@ -163,13 +197,17 @@ impl Mapping {
 impl Meant<'_> {
     /// A cell's text in the form that makes equal what means the same: `255.0` and `255` in a column of numbers, a date in
     /// any of its formats. Other columns keep their text, since `12.10` and `12.1` may be two files' references.
-    fn canonical<'t>(self, text: &'t str) -> Text<'t> {
+    /// `is_single_spaced`: there is no white space to be made one space.
+    fn canonical(self, text: &str, is_single_spaced: bool) -> Text<'_> {
         let meant = match self {
             Self::Number(notation) => number::plain(text, notation).ok(),
             Self::Date(formats) => formats.iter().find_map(|format| format.read(text)),
             Self::Text => None,
         };
-        meant.unwrap_or_else(|| single_spaced(text))
+        meant.unwrap_or_else(|| match is_single_spaced {
+            true => Cow::Borrowed(text),
+            false => single_spaced(text),
+        })
     }
 }
 
@@ -220,15 +258,13 @@ impl Columns<'_> {
     /// Appends what a row says, in the form that its key is made of: for each key column that isn't blank, by name,
     /// the name and the text, each after its length.
     pub(crate) fn write_content(&mut self, row: &Row, out: &mut Vec<u8>) {
-        let Self { keys, ranked, .. } = self;
-        ranked.clear();
-        let key_of = |column: usize| keys.get(column).and_then(Option::as_ref);
-        let filled = row.filled().map(|(column, _)| column);
-        ranked.extend(filled.filter_map(|column| Some((key_of(column)?.rank, column))));
-        ranked.sort_unstable();
-        for (_, column) in ranked {
-            if let Some(key) = key_of(*column) {
-                let text = key.meant.canonical(row.at(*column));
+        let mut filled = Numbers::default();
+        for (column, _) in row.filled() {
+            self.ranks.get(column).into_iter().for_each(|rank| filled.add(*rank));
+        }
+        for rank in filled.iter() {
+            if let Some(Some(key)) = self.keys.get(usize::from(rank)) {
+                let text = key.meant.canonical(row.at(key.place), row.is_single_spaced());
                 out.extend_from_slice(&key.head);
                 write_len(&text, out);
                 out.extend_from_slice(text.as_bytes());
@@ -238,16 +274,13 @@ impl Columns<'_> {
 
     /// Finds the fields to ask of a row.
     pub(super) fn ask(&mut self, row: &Row) {
-        let Self {
-            due, always, readers, ..
-        } = self;
-        due.clone_from(always);
+        let mut due = self.always;
         for (column, _) in row.filled() {
-            due.extend_from_slice(readers.get(column).map_or(&[], Vec::as_slice));
+            let readers = self.readers.get(column).map_or(&[][..], Vec::as_slice);
+            readers.iter().for_each(|field| due.add(*field));
         }
-        // Nearly in order already.
-        due.sort();
-        due.dedup();
+        self.due.clear();
+        self.due.extend(due.iter());
     }
 
     pub(super) fn places(&self, field: u16) -> Places {
@@ -306,6 +339,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn numbers_come_in_order_and_once() {
+        let mut numbers = Numbers::default();
+        for number in [511, 0, 63, 64, 5, 63, 320] {
+            numbers.add(number);
+        }
+        assert_eq!(numbers.iter().collect::<Vec<_>>(), [0, 5, 63, 64, 320, 511]);
+        assert_eq!(Numbers::default().iter().count(), 0);
+    }
 
     proptest! {
         #[test]

@@ -143,6 +143,8 @@ impl<'m> Columns<'m> {
 struct Cells<'a> {
     text: &'a str,
     unit: &'a str,
+    /// There is no white space in them to be made one space.
+    are_single_spaced: bool,
 }
 
 impl<'a> Cells<'a> {
@@ -151,13 +153,18 @@ impl<'a> Cells<'a> {
         Self {
             text: text(cell),
             unit: text(unit),
+            are_single_spaced: row.is_single_spaced(),
         }
     }
 }
 
 /// Reads a cell into the field it is for, and into others that its table settles.
 fn read<'a>(
-    Cells { text, unit: unit_text }: Cells<'a>,
+    Cells {
+        text,
+        unit: unit_text,
+        are_single_spaced,
+    }: Cells<'a>,
     to: Target,
     column: &str,
     reading: &'a Reading,
@@ -207,6 +214,7 @@ fn read<'a>(
         }
         _ if text.is_empty() => {}
         Reading::Prose => fill(to, Value::Text(text.into())),
+        Reading::Text if are_single_spaced => fill(to, Value::Text(text.into())),
         Reading::Text => fill(to, Value::Text(single_spaced(text))),
         Reading::Split(separator) => {
             let texts: Vec<Text<'a>> = text
@@ -302,7 +310,7 @@ impl Trail {
         let Some(list) = to.list() else { return Some(to) };
         let (indices, bit) = (self.indices(list), bit(to));
         let before = indices & bit.wrapping_sub(1);
-        (indices & bit != 0).then(|| to.moved_to(before.count_ones() as usize))
+        (indices & bit != 0).then(|| to.moved_to(before.count_ones() as u8))
     }
 
     /// The way back.
@@ -310,7 +318,8 @@ impl Trail {
         let Some(list) = to.list() else { return Some(to) };
         let [place, _] = to.at;
         let indices = self.indices(list);
-        let first = (0..INDEX_MAX).filter(|index| indices >> index & 1 != 0).nth(place)?;
+        let mut found = (0..u32::BITS as u8).filter(|index| indices >> index & 1 != 0);
+        let first = found.nth(usize::from(place))?;
         Some(to.moved_to(first))
     }
 }
@@ -318,7 +327,7 @@ impl Trail {
 /// The bit of a target's place in its list, which is below [`INDEX_MAX`].
 fn bit(to: Target) -> u32 {
     let [first, _] = to.at;
-    1 << (first % INDEX_MAX)
+    1 << (usize::from(first) % INDEX_MAX)
 }
 
 fn put<'a>(draft: &mut Draft<'a>, to: Target, value: Value<'a>) -> Result<(), String> {

@@ -10,13 +10,13 @@ use icomm_proto::draft::{self, Draft};
 pub(super) const INDEX_MAX: usize = u32::BITS as usize;
 
 /// Up to two places in lists: `persons[0].papers[1].number`.
-pub(super) type At = [usize; 2];
+pub(super) type At = [u8; 2];
 
 /// A field of a draft at its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     /// Index into [`TARGETS`].
-    field: usize,
+    field: u8,
     list: Option<List>,
     /// Where in its lists.
     pub(super) at: At,
@@ -63,7 +63,7 @@ impl Target {
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('[') {
             let (index, after) = after.split_once(']')?;
-            let index: usize = index.parse().ok().filter(|index| *index < INDEX_MAX)?;
+            let index: u8 = index.parse().ok().filter(|index| usize::from(*index) < INDEX_MAX)?;
             *places.next()? = index;
             name.push_str(before);
             name.push_str("[]");
@@ -71,17 +71,18 @@ impl Target {
         }
         name.push_str(rest);
         let field = TARGETS.iter().position(|(known, _)| *known == name)?;
+        let field = u8::try_from(field).ok()?;
         let list = List::ALL.into_iter().find(|list| name.starts_with(list.prefix()));
         Some(Self { field, list, at })
     }
 
     /// The name with `[]` for its places.
     pub(super) fn name(self) -> &'static str {
-        TARGETS.get(self.field).map_or("", |(name, _)| name)
+        TARGETS.get(usize::from(self.field)).map_or("", |(name, _)| name)
     }
 
     pub(super) fn slot(self) -> Option<Slot> {
-        TARGETS.get(self.field).map(|(_, slot)| *slot)
+        TARGETS.get(usize::from(self.field)).map(|(_, slot)| *slot)
     }
 
     /// The list that the field is in, if any.
@@ -98,7 +99,7 @@ impl Target {
     }
 
     /// The same field with its first place moved.
-    pub(super) fn moved_to(self, first: usize) -> Self {
+    pub(super) fn moved_to(self, first: u8) -> Self {
         let [_, second] = self.at;
         Self {
             at: [first, second],
@@ -387,7 +388,8 @@ fn seat<'d, 'a>(draft: &'d mut Draft<'a>, at: At) -> &'d mut draft::Address<'a> 
     clippy::indexing_slicing,
     reason = "the list was made long enough in the line before"
 )]
-fn item<T: Default>(list: &mut Vec<T>, index: usize) -> &mut T {
+fn item<T: Default>(list: &mut Vec<T>, index: u8) -> &mut T {
+    let index = usize::from(index);
     if list.len() <= index {
         list.resize_with(index + 1, T::default);
     }
@@ -404,6 +406,7 @@ mod tests {
     fn every_name_is_unique_and_reaches_a_field_of_its_own() {
         let names: HashSet<&str> = names().collect();
         assert_eq!(names.len(), TARGETS.len());
+        assert!(TARGETS.len() <= usize::from(u8::MAX));
         let mut drafts = Vec::new();
         for (name, slot) in TARGETS {
             let target = Target::parse(&name.replace("[]", "[0]")).unwrap();

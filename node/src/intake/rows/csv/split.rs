@@ -3,7 +3,7 @@
 //! A cell that begins with a quote ends with one; within it a quote is written twice. A quote elsewhere is a plain
 //! character (`5" pipe`). A line end within a quoted cell belongs to it.
 
-use memchr::{memchr, memchr_iter};
+use memchr::memchr;
 
 use super::super::{COLUMNS_MAX, Span};
 
@@ -36,15 +36,44 @@ pub(super) fn split(record: &[u8], delimiter: u8, text: &mut Vec<u8>, cells: &mu
     }
     text.extend_from_slice(record);
     let mut start = 0;
-    for end in memchr_iter(delimiter, record) {
-        cells.push(Span::new(start, end));
-        start = end + 1;
-        if cells.len() == COLUMNS_MAX {
+    let (words, rest) = record.as_chunks();
+    let mut at = 0;
+    for word in words {
+        let mut found = equal_bytes(*word, delimiter);
+        while found != 0 {
+            let end = at + found.trailing_zeros() / u8::BITS;
+            found &= found - 1;
+            cells.push(Span { start, end });
+            start = end + 1;
+        }
+        at += size_of::<u64>() as u32;
+        if cells.len() >= COLUMNS_MAX {
             return Split::TooManyColumns;
         }
     }
-    cells.push(Span::new(start, record.len()));
+    for (end, byte) in (at..).zip(rest) {
+        if *byte == delimiter {
+            cells.push(Span { start, end });
+            start = end + 1;
+        }
+    }
+    if cells.len() >= COLUMNS_MAX {
+        return Split::TooManyColumns;
+    }
+    cells.push(Span {
+        start,
+        end: at + rest.len() as u32,
+    });
     Split::Cells
+}
+
+/// The highest bit of each of eight bytes that is `wanted`, the first byte's lowest. Where delimiters stand side by side, as
+/// they do where most cells are blank, a search for each of them would cost more than looking at every byte.
+fn equal_bytes(bytes: [u8; 8], wanted: u8) -> u64 {
+    const LOW_BITS: u64 = u64::MAX / 0xff * 0x7f;
+    let differs = u64::from_le_bytes(bytes) ^ (u64::MAX / 0xff * u64::from(wanted));
+    // The addition carries into a byte's highest bit where one of its lower bits is set, and never beyond.
+    !(((differs & LOW_BITS) + LOW_BITS) | differs | LOW_BITS)
 }
 
 fn split_quoted(record: &[u8], delimiter: u8, text: &mut Vec<u8>, cells: &mut Vec<Span>) -> Split {
@@ -119,4 +148,41 @@ pub(super) fn likely_delimiter(line: &[u8]) -> u8 {
         .zip(counts)
         .find(|(_, count)| *count == most)
         .map_or(b',', |(usual, _)| usual)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_record_without_quotes_is_cut_at_every_delimiter(record in "[,;a\u{ac}\u{2c00}+-]{0,80}", delimiter in "[,;]") {
+            let delimiter = delimiter.as_bytes()[0];
+            let (mut text, mut cells) = (Vec::new(), Vec::new());
+            prop_assert!(matches!(split(record.as_bytes(), delimiter, &mut text, &mut cells), Split::Cells));
+            let found: Vec<&str> = cells.iter().map(|span| span.of(&record)).collect();
+            let expected: Vec<&str> = record.split(char::from(delimiter)).collect();
+            prop_assert_eq!(found, expected);
+        }
+
+        #[test]
+        fn equal_bytes_are_found_and_no_others(bytes in any::<[u8; 8]>(), wanted in any::<u8>()) {
+            let expected = bytes.iter().rev().fold(0u64, |mask, byte| mask << 8 | u64::from(*byte == wanted) << 7);
+            prop_assert_eq!(equal_bytes(bytes, wanted), expected);
+            prop_assert_eq!(equal_bytes([wanted; 8], wanted), u64::MAX / 0xff * 0x80);
+        }
+    }
+
+    #[test]
+    fn a_record_with_too_many_cells_is_told_apart() {
+        for (cells, fits) in [(COLUMNS_MAX, true), (COLUMNS_MAX + 1, false), (3 * COLUMNS_MAX, false)] {
+            for cell in ["", "x", "twelve bytes"] {
+                let record = vec![cell; cells].join(",");
+                let split = split(record.as_bytes(), b',', &mut Vec::new(), &mut Vec::new());
+                assert_eq!(matches!(split, Split::Cells), fits, "{cells} cells of `{cell}`");
+            }
+        }
+    }
 }
