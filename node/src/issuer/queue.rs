@@ -5,9 +5,10 @@
 //!
 //! Little that finds nothing under way is issued by its caller: waking the issuing thread would take as long as signing.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use rustc_hash::FxHashSet;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{COMMIT_BYTES_MAX, IssueError, Placed};
@@ -48,8 +49,9 @@ struct State {
     under_way: usize,
     // Whether somebody waits until nothing is under way.
     idle_awaited: bool,
-    // Keys in commits that are under way.
-    keys: HashSet<IntakeKey>,
+    // Keys in commits that are under way. Hashed without a secret: they are at most a few commits' worth, and only this
+    // member's own programs choose them.
+    keys: FxHashSet<IntakeKey>,
     failed: bool,
     closed: bool,
 }

@@ -1,10 +1,10 @@
 //! Issuing itself: commits are made of what was gathered and handed to the store, by the issuing thread or by a caller
 //! that has little and waits for nobody.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use icomm_pki::MemberKey;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::queue::{Queue, Request};
 use super::{IssueError, Placed};
@@ -46,12 +46,12 @@ impl Writer {
         }
     }
 
-    fn issue(&mut self, requests: Vec<Request>) {
+    fn issue(&mut self, mut requests: Vec<Request>) {
         if self.queue.is_under_way(&requests) {
             self.queue.wait_until_idle();
         }
         let planned = self.mend().map_err(IssueError::from).and_then(|()| {
-            let plan = self.plan(&requests)?;
+            let plan = self.plan(&mut requests)?;
             let commit = self.commit(&plan.fresh)?;
             Ok((plan, commit))
         });
@@ -99,17 +99,22 @@ impl Writer {
         Ok(())
     }
 
-    fn plan(&self, requests: &[Request]) -> Result<Plan, IssueError> {
+    /// Takes the records out of their requests.
+    fn plan(&self, requests: &mut [Request]) -> Result<Plan, IssueError> {
         let mut next = self.log.size();
-        let mut plan = Plan::default();
-        let mut keys: HashMap<IntakeKey, u64> = HashMap::new();
+        let records = requests.iter().map(|request| request.records.len()).sum();
+        let mut plan = Plan {
+            fresh: Vec::with_capacity(records),
+            ..Plan::default()
+        };
+        let mut keys: FxHashMap<IntakeKey, u64> = FxHashMap::with_capacity_and_hasher(records, FxBuildHasher);
         let place = |index| Place {
             origin: self.log.origin().clone(),
             index,
         };
         for request in requests {
             let mut placed = Vec::with_capacity(request.records.len());
-            for record in &request.records {
+            for record in std::mem::take(&mut request.records) {
                 placed.push(match record.key {
                     Some(key) if let Some(&index) = keys.get(&key) => Placed::Duplicate(place(index)),
                     Some(key) if let Some(place) = self.store.issued(&key)? => Placed::Duplicate(place),
@@ -117,7 +122,7 @@ impl Writer {
                         if let Some(key) = key {
                             keys.insert(key, next);
                         }
-                        plan.fresh.push(record.clone());
+                        plan.fresh.push(record);
                         next += 1;
                         Placed::Issued(place(next - 1))
                     }
