@@ -36,21 +36,21 @@ pub struct Plan {
     pub member: MemberId,
     /// Who else takes part, to tell others' rows (`elsewhere`) from nobody's (`foreign`).
     pub others: BTreeSet<MemberId>,
-    /// Rows in a batch, at least 1.
+    /// Rows in a batch at most, at least 1; fewer where they are long.
     pub batch_rows: usize,
     /// Batches with the sink at once, at least 1.
     pub in_flight: usize,
 }
 
 impl Plan {
-    /// The usual: batches of 500, four at once, and nobody else's rows.
+    /// The usual: batches of 1000, four at once, and nobody else's rows.
     #[must_use]
     pub fn new(mapping: Arc<Mapping>, member: MemberId) -> Self {
         Self {
             mapping,
             member,
             others: BTreeSet::new(),
-            batch_rows: 500,
+            batch_rows: 1000,
             in_flight: 4,
         }
     }

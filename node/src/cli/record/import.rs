@@ -64,7 +64,7 @@ pub(in crate::cli) struct Import {
     #[arg(long, value_name = "MEMBER", value_delimiter = ',')]
     others: Vec<MemberId>,
     /// Rows in one message
-    #[arg(long, value_name = "ROWS", default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, value_name = "ROWS", default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..=1000))]
     batch: u16,
 }
 

@@ -15,6 +15,9 @@ use crate::intake::mapping::{Columns, Owner, Trail};
 use crate::intake::rows::{Fault, FileError, Format, Header, Row, Source};
 use crate::intake::sink::Submission;
 
+/// A batch with so many bytes of drafts goes, however few rows it has: some rows are long, and a message is bounded.
+const BATCH_BYTES: usize = 1 << 20;
+
 /// Rows in the order of the file; drafts in the order of the items that have one.
 #[derive(Default)]
 pub(super) struct Batch {
@@ -25,6 +28,19 @@ pub(super) struct Batch {
 }
 
 impl Batch {
+    /// An empty one with the room that the one before took.
+    fn after(last: &Self) -> Self {
+        Self {
+            items: Vec::with_capacity(last.items.len()),
+            keys: Vec::with_capacity(last.keys.len()),
+            drafts: Vec::with_capacity(last.drafts.len() + last.drafts.len() / 8),
+        }
+    }
+
+    fn is_full(&self, plan: &Plan) -> bool {
+        self.items.len() >= plan.batch_rows.max(1) || self.drafts.len() >= BATCH_BYTES
+    }
+
     /// What is to be handed over; the drafts share one piece of memory.
     pub(super) fn submissions(&mut self) -> Vec<Submission> {
         let drafts = Bytes::from(std::mem::take(&mut self.drafts));
@@ -132,8 +148,11 @@ pub(super) fn read(
             // A row brings its header.
             (Ok(_), None) => {}
         }
-        if batch.items.len() >= plan.batch_rows.max(1) && batches.blocking_send(std::mem::take(&mut batch)).is_err() {
-            return ControlFlow::Break(());
+        if batch.is_full(plan) {
+            let next = Batch::after(&batch);
+            if batches.blocking_send(std::mem::replace(&mut batch, next)).is_err() {
+                return ControlFlow::Break(());
+            }
         }
         ControlFlow::Continue(())
     });

@@ -319,6 +319,44 @@ async fn batches_under_way_are_bounded_and_a_failing_sink_ends_the_import() {
     );
 }
 
+/// Notes how many bytes of drafts each batch has.
+#[derive(Default)]
+struct Weighing(Mutex<Vec<usize>>);
+
+impl Sink for Weighing {
+    type Error = Gone;
+
+    async fn submit(&self, batch: Vec<Submission>) -> Result<Vec<Outcome>, Gone> {
+        let bytes = batch.iter().map(|row| row.draft.len()).sum();
+        self.0.lock().unwrap().push(bytes);
+        Ok(vec![Outcome::Valid; batch.len()])
+    }
+}
+
+#[tokio::test]
+async fn a_batch_of_long_rows_goes_before_it_has_all_its_rows() {
+    const CELL_BYTES: usize = 30_000;
+    let place = "p".repeat(CELL_BYTES);
+    let csv = format!("place,amount\n{}", format!("{place},1\n").repeat(100));
+    let plan = Plan {
+        batch_rows: 1000,
+        ..plan()
+    };
+    let (sink, stop) = (Weighing::default(), CancellationToken::new());
+    let summary = import(source(&csv), &plan, &sink, &mut Report::none(), &Unwatched, &stop)
+        .await
+        .unwrap();
+    assert_eq!(summary.counters.valid, 100);
+    let weights = sink.0.into_inner().unwrap();
+    let bounds = 1 << 20..(1 << 20) + CELL_BYTES + 100;
+    let (last, full) = weights.split_last().unwrap();
+    assert!(
+        full.len() == 2 && full.iter().all(|bytes| bounds.contains(bytes)),
+        "{weights:?}"
+    );
+    assert!(*last < bounds.start);
+}
+
 #[tokio::test]
 async fn a_file_that_does_not_fit_or_breaks_off() {
     let sink = DryRun::issuing(validate);
