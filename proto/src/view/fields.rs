@@ -70,47 +70,130 @@ enum Flaw {
 
 /// Recursion ends: the types of the table do not contain themselves (a test).
 fn walk(message: u8, mut bytes: &[u8]) -> Result<(), Flaw> {
-    let fields = MESSAGES.get(usize::from(message)).ok_or(Flaw::Malformed)?;
-    // The numbers seen so far, all of which are below 64: the build sees to it.
+    let steps = STEPS.get(usize::from(message)).ok_or(Flaw::Malformed)?;
+    // The numbers seen so far of those that may stand once.
     let mut seen = 0_u64;
     while !bytes.is_empty() {
         let tag = varint(&mut bytes).ok_or(Flaw::Malformed)?;
-        let number = u32::try_from(tag >> 3).map_err(|_| Flaw::Malformed)?;
-        let Some(Some(field)) = fields.get(number as usize) else {
-            return Err(Flaw::Unknown(number));
-        };
-        let bit = 1_u64.wrapping_shl(number);
-        if seen & bit != 0 && !field.repeated {
-            return Err(Flaw::Repeated(number));
+        // A tag of no field has no step either.
+        let step = usize::try_from(tag).ok().and_then(|tag| steps.get(tag));
+        let step = step.copied().unwrap_or(Step::FOREIGN);
+        let bit = u64::from(!step.is_repeated()) << (tag >> 3 & 63);
+        if step == Step::FOREIGN || seen & bit != 0 {
+            return Err(flaw(message, tag));
         }
         seen |= bit;
-        match (field.content, tag & 7) {
-            (Content::Varint, 0) => {
-                varint(&mut bytes).ok_or(Flaw::Malformed)?;
-            }
-            (content @ (Content::Bytes | Content::Message(_)), 2) => {
-                let len = varint(&mut bytes).and_then(|len| usize::try_from(len).ok());
-                let len = len.ok_or(Flaw::Malformed)?;
-                let (inner, rest) = bytes.split_at_checked(len).ok_or(Flaw::Malformed)?;
-                bytes = rest;
-                if let Content::Message(message) = content {
-                    walk(message, inner)?;
-                }
-            }
-            _ => return Err(Flaw::Malformed),
+        // After the tag a number, or a length with so many bytes.
+        let value = varint(&mut bytes).ok_or(Flaw::Malformed)?;
+        if step == Step::NUMBER || step == Step::NUMBER.repeated() {
+            continue;
+        }
+        let len = usize::try_from(value).map_err(|_| Flaw::Malformed)?;
+        let (inner, rest) = bytes.split_at_checked(len).ok_or(Flaw::Malformed)?;
+        bytes = rest;
+        if let Some(message) = step.message() {
+            walk(message, inner)?;
         }
     }
     Ok(())
 }
 
+/// What is wrong with a field that may not stand where it does.
+#[cold]
+fn flaw(message: u8, tag: u64) -> Flaw {
+    let fields = MESSAGES.get(usize::from(message)).copied().unwrap_or_default();
+    let (Ok(number), wire) = (u32::try_from(tag >> 3), tag & 7) else {
+        return Flaw::Malformed;
+    };
+    match fields.get(number as usize) {
+        Some(Some(field)) if field.content.wire() == wire => Flaw::Repeated(number),
+        Some(Some(_)) => Flaw::Malformed,
+        Some(None) | None => Flaw::Unknown(number),
+    }
+}
+
+/// What to do about a tag, in one byte: a walk takes one look at a table for each field.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Step(u8);
+
+impl Step {
+    const FOREIGN: Self = Self(0);
+    const NUMBER: Self = Self(1);
+    const BYTES: Self = Self(2);
+    /// Of the first message; the others follow.
+    const MESSAGE: u8 = 3;
+    const REPEATED: u8 = 0x80;
+
+    const fn of(field: Field) -> Self {
+        let step = match field.content {
+            Content::Varint => Self::NUMBER,
+            Content::Bytes => Self::BYTES,
+            Content::Message(message) => Self(Self::MESSAGE + message),
+        };
+        if field.repeated { step.repeated() } else { step }
+    }
+
+    const fn repeated(self) -> Self {
+        Self(self.0 | Self::REPEATED)
+    }
+
+    const fn is_repeated(self) -> bool {
+        self.0 & Self::REPEATED != 0
+    }
+
+    const fn message(self) -> Option<u8> {
+        (self.0 & !Self::REPEATED).checked_sub(Self::MESSAGE)
+    }
+}
+
+impl Content {
+    /// The wire type: the lowest three bits of a tag.
+    const fn wire(self) -> u64 {
+        match self {
+            Self::Varint => 0,
+            Self::Bytes | Self::Message(_) => 2,
+        }
+    }
+}
+
+/// Tags of the fields 0 to 63: the build sees to it that there are no others.
+const TAGS: usize = 64 << 3;
+
+/// For each message of `MESSAGES`, by tag.
+static STEPS: [[Step; TAGS]; MESSAGES.len()] = steps();
+
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, which would say so")]
+const fn steps() -> [[Step; TAGS]; MESSAGES.len()] {
+    let mut steps = [[Step::FOREIGN; TAGS]; MESSAGES.len()];
+    let mut message = 0;
+    while message < MESSAGES.len() {
+        let mut number = 0;
+        while number < MESSAGES[message].len() {
+            if let Some(field) = MESSAGES[message][number] {
+                steps[message][number << 3 | field.content.wire() as usize] = Step::of(field);
+            }
+            number += 1;
+        }
+        message += 1;
+    }
+    steps
+}
+
 /// The next varint; None if there is none.
 #[inline]
 pub(crate) fn varint(bytes: &mut &[u8]) -> Option<u64> {
-    // Nearly all tags and lengths have one byte.
-    if let [byte @ 0..0x80, rest @ ..] = *bytes {
-        *bytes = rest;
-        return Some(u64::from(*byte));
-    }
+    // Nearly all tags and lengths have one byte, and nearly all others two.
+    let (value, rest) = match *bytes {
+        [low @ 0..0x80, rest @ ..] => (u64::from(*low), rest),
+        [low, high @ 0..0x80, rest @ ..] => (u64::from(*low & 0x7f) | u64::from(*high) << 7, rest),
+        _ => return long_varint(bytes),
+    };
+    *bytes = rest;
+    Some(value)
+}
+
+#[cold]
+fn long_varint(bytes: &mut &[u8]) -> Option<u64> {
     prost::encoding::decode_varint(bytes).ok()
 }
 
