@@ -275,7 +275,7 @@ fn ascending(numbers: impl Iterator<Item = u8>) -> Result<SectionSet, InvalidEnt
 #[must_use]
 pub fn section_hash(kind: SectionKind, salt: &[u8; SALT_BYTES], bytes: &[u8]) -> [u8; HASH_BYTES] {
     /// Nearly every section that is not free text.
-    const BLOCKS: usize = 8;
+    const BLOCKS: usize = 16;
     sha256::<BLOCKS>(&[SECTION_DOMAIN, &[kind.number()], salt, bytes])
 }
 

@@ -53,12 +53,7 @@ pub struct ChunkBody {
 impl ChunkBody {
     /// Checks the framing of a body that is said to hold `count` items.
     pub fn parse(bytes: Bytes, count: u32) -> Result<Self, InvalidChunkBody> {
-        if bytes.len() > CHUNK_BYTES_MAX {
-            return Err(InvalidChunkBody::TooLong(bytes.len()));
-        }
-        if count == 0 || count > CHUNK_ENTRIES_MAX {
-            return Err(InvalidChunkBody::Count(count));
-        }
+        check_limits(bytes.len(), count)?;
         let mut rest: &[u8] = &bytes;
         for item in 0..count {
             (_, rest) = split_item(rest, item)?;
@@ -146,6 +141,23 @@ pub enum ItemRef<'a> {
     Disclosed(&'a [u8]),
 }
 
+fn check_limits(bytes: usize, count: u32) -> Result<(), InvalidChunkBody> {
+    if bytes > CHUNK_BYTES_MAX {
+        return Err(InvalidChunkBody::TooLong(bytes));
+    }
+    if count == 0 || count > CHUNK_ENTRIES_MAX {
+        return Err(InvalidChunkBody::Count(count));
+    }
+    Ok(())
+}
+
+const fn check_view_len(item: u32, bytes: usize) -> Result<(), InvalidChunkBody> {
+    if bytes > VIEW_BYTES_MAX {
+        return Err(InvalidChunkBody::ViewTooLong { item, bytes });
+    }
+    Ok(())
+}
+
 /// Splits the item at the start of `bytes` off; `index` is for the error only.
 fn split_item(bytes: &[u8], index: u32) -> Result<(ItemRef<'_>, &[u8]), InvalidChunkBody> {
     let truncated = InvalidChunkBody::Truncated { item: index };
@@ -158,12 +170,7 @@ fn split_item(bytes: &[u8], index: u32) -> Result<(ItemRef<'_>, &[u8]), InvalidC
         DISCLOSED => {
             let (len, rest) = rest.split_first_chunk::<4>().ok_or(truncated.clone())?;
             let len = u32::from_be_bytes(*len) as usize;
-            if len > VIEW_BYTES_MAX {
-                return Err(InvalidChunkBody::ViewTooLong {
-                    item: index,
-                    bytes: len,
-                });
-            }
+            check_view_len(index, len)?;
             let (view, rest) = rest.split_at_checked(len).ok_or(truncated)?;
             Ok((ItemRef::Disclosed(view), rest))
         }
@@ -174,8 +181,11 @@ fn split_item(bytes: &[u8], index: u32) -> Result<(ItemRef<'_>, &[u8]), InvalidC
 /// Builds a chunk's body item by item, in one growing buffer.
 #[derive(Debug, Default)]
 pub struct ChunkBuilder {
+    // INVARIANT: exactly `count` items, so that nothing but the limits is left to be checked.
     bytes: Vec<u8>,
     count: u32,
+    /// The longest view so far: which item, and its bytes.
+    longest: (u32, usize),
 }
 
 impl ChunkBuilder {
@@ -183,7 +193,7 @@ impl ChunkBuilder {
     pub fn with_capacity(bytes: usize) -> Self {
         Self {
             bytes: Vec::with_capacity(bytes),
-            count: 0,
+            ..Self::default()
         }
     }
 
@@ -225,7 +235,12 @@ impl ChunkBuilder {
         self.bytes.extend_from_slice(&[DISCLOSED, 0, 0, 0, 0]);
         let start = self.bytes.len();
         write(&mut self.bytes);
-        let len = u32::try_from(self.bytes.len().saturating_sub(start)).unwrap_or(u32::MAX);
+        // A closure that shortens the buffer breaks it; what is left is then refused where it is read.
+        let len = self.bytes.len().saturating_sub(start);
+        if len > self.longest.1 {
+            self.longest = (self.count, len);
+        }
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
         if let Some(place) = self.bytes.get_mut(start - 4..start) {
             place.copy_from_slice(&len.to_be_bytes());
         }
@@ -235,7 +250,15 @@ impl ChunkBuilder {
 
     /// The finished body, checked against the limits.
     pub fn finish(self) -> Result<ChunkBody, InvalidChunkBody> {
-        ChunkBody::parse(self.bytes.into(), self.count)
+        let Self {
+            bytes,
+            count,
+            longest: (item, longest),
+        } = self;
+        check_limits(bytes.len(), count)?;
+        check_view_len(item, longest)?;
+        let bytes = bytes.into();
+        Ok(ChunkBody { bytes, count })
     }
 }
 
