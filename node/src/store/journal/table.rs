@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     ops::Range,
+    sync::{Mutex, PoisonError},
 };
 
 use bytes::Bytes;
@@ -38,6 +39,9 @@ impl ChunkAt {
     }
 }
 
+/// Room for keys that is kept once they are in their table.
+const NOTED_KEPT_MAX: usize = 4096;
+
 /// One key and where it occurs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Row {
@@ -71,8 +75,16 @@ pub(crate) struct LogTable {
 }
 
 /// Places by key. Nearly every key has one, so that the others have a table of their own.
+///
+/// A table by key costs more to fill than all else that is done about a key, and a replica's may never be asked. So keys
+/// are only noted as they come, and put into the table when somebody asks.
 #[derive(Debug, Default)]
-struct Keys {
+struct Keys(Mutex<Found>);
+
+#[derive(Debug, Default)]
+struct Found {
+    /// Not in the tables yet.
+    noted: Vec<([u8; 16], PackedPlace)>,
     places: HashMap<[u8; 16], PackedPlace>,
     further: HashMap<[u8; 16], Vec<PackedPlace>>,
 }
@@ -99,18 +111,15 @@ impl PackedPlace {
 
 impl Keys {
     fn add(&mut self, key: [u8; 16], place: PackedPlace) {
-        let first = *self.places.entry(key).or_insert(place);
-        if first != place {
-            let further = self.further.entry(key).or_default();
-            if !further.contains(&place) {
-                further.push(place);
-            }
-        }
+        let found = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        found.noted.push((key, place));
     }
 
     fn find(&self, key: &[u8; 16]) -> Vec<Row> {
-        let further = || self.further.get(key).into_iter().flatten();
-        let places = self.places.get(key);
+        let mut found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        found.settle();
+        let further = || found.further.get(key).into_iter().flatten();
+        let places = found.places.get(key);
         places
             .into_iter()
             .chain(places.into_iter().flat_map(|_| further()))
@@ -119,12 +128,36 @@ impl Keys {
     }
 
     fn sorted(&self) -> Vec<Row> {
-        let mut rows: Vec<Row> = self.places.iter().map(|(key, place)| place.row(key)).collect();
-        for (key, places) in &self.further {
+        let found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let noted = found.noted.iter().map(|(key, place)| place.row(key));
+        let mut rows: Vec<Row> = noted
+            .chain(found.places.iter().map(|(key, place)| place.row(key)))
+            .collect();
+        for (key, places) in &found.further {
             rows.extend(places.iter().map(|place| place.row(key)));
         }
         rows.sort_unstable();
+        rows.dedup();
         rows
+    }
+}
+
+impl Found {
+    /// Puts what was noted into the tables.
+    fn settle(&mut self) {
+        let Self { noted, places, further } = self;
+        for (key, place) in noted.drain(..) {
+            let first = *places.entry(key).or_insert(place);
+            if first != place {
+                let further = further.entry(key).or_default();
+                if !further.contains(&place) {
+                    further.push(place);
+                }
+            }
+        }
+        if noted.capacity() > NOTED_KEPT_MAX {
+            *noted = Vec::new();
+        }
     }
 }
 
