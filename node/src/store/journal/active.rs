@@ -18,6 +18,9 @@ use crate::store::disk::DiskFile;
 /// Groups up to this length get room ahead: for longer ones writing twice costs more than the books.
 const SMALL_GROUP_BYTES_MAX: u64 = 64 << 10;
 
+/// Pieces of so many bytes are not copied to be written with others.
+const LONG_PIECE_BYTES: usize = 64 << 10;
+
 /// The segment that is written to.
 #[derive(Clone)]
 pub(crate) struct Active {
@@ -34,13 +37,20 @@ pub(crate) struct Active {
 }
 
 impl Active {
-    /// Writes a group after the last batch, and room ahead where that pays.
-    pub(crate) fn write(&mut self, group: &[u8], options: &Options) -> io::Result<()> {
-        self.file.write_all_at(group, self.offset)?;
-        let end = self.offset + group.len() as u64;
+    /// Writes a group after the last batch, and room ahead where that pays. Its short pieces are written together, the long
+    /// ones from where they lie.
+    pub(crate) fn write(&mut self, group: &[&[u8]], options: &Options) -> io::Result<()> {
+        let mut end = self.offset;
+        for pieces in group.chunk_by(|a, b| a.len().max(b.len()) < LONG_PIECE_BYTES) {
+            match pieces {
+                [piece] => self.file.write_all_at(piece, end)?,
+                pieces => self.file.write_all_at(&pieces.concat(), end)?,
+            }
+            end += pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
+        }
         if end > self.len {
             self.len = end;
-            if group.len() as u64 <= SMALL_GROUP_BYTES_MAX {
+            if end - self.offset <= SMALL_GROUP_BYTES_MAX {
                 self.write_ahead(options)?;
             }
         }

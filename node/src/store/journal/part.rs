@@ -68,54 +68,88 @@ pub(crate) struct Part {
     pub(crate) body: Option<Bytes>,
 }
 
+/// A body of so many bytes is written from where it lies, not copied to the rest of its batch.
+const LONG_BODY_BYTES: usize = 64 << 10;
+
 /// A batch, ready to be written but for its head, whose place is kept at the front of the bytes.
 #[derive(Debug)]
 pub(crate) struct EncodedBatch {
-    pub(crate) bytes: Vec<u8>,
+    /// All of it but the long bodies.
+    bytes: Vec<u8>,
+    /// The long bodies, each with how many of the other bytes come before it.
+    bodies: Vec<(usize, Bytes)>,
     pub(crate) parts_crc: u32,
     /// Positions count from the start of the batch until it has its place.
     pub(crate) parts: Vec<Part>,
 }
 
+impl EncodedBatch {
+    /// How many bytes it has.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() + self.bodies.iter().map(|(_, body)| body.len()).sum::<usize>()
+    }
+
+    /// The place of its head.
+    pub(crate) fn head_mut(&mut self) -> Option<&mut [u8; BATCH_HEAD]> {
+        self.bytes.first_chunk_mut()
+    }
+
+    /// All of its bytes, in order.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.bodies.iter().map(|(before, _)| *before));
+        let ends = self.bodies.iter().map(|(before, body)| (*before, body.as_ref()));
+        let ends = ends.chain(std::iter::once((self.bytes.len(), [].as_slice())));
+        starts
+            .zip(ends)
+            .flat_map(|(start, (end, body))| [self.bytes.get(start..end).unwrap_or_default(), body])
+            .filter(|piece| !piece.is_empty())
+    }
+}
+
 /// Encodes the items of a batch that passed its check.
 pub(crate) fn encode(batch: Batch) -> EncodedBatch {
-    let mut bytes = Vec::with_capacity(BATCH_HEAD + estimate(&batch));
-    bytes.resize(BATCH_HEAD, 0);
+    let mut encoded = EncodedBatch {
+        bytes: Vec::with_capacity(BATCH_HEAD + estimate(&batch)),
+        bodies: Vec::new(),
+        parts_crc: 0,
+        parts: Vec::with_capacity(batch.items().len()),
+    };
+    encoded.bytes.resize(BATCH_HEAD, 0);
     let mut heads = crc32fast::Hasher::new();
-    let mut parts = Vec::with_capacity(batch.items().len());
     for item in batch.into_items() {
         let (kind, meta, meta_bytes, body) = encode_item(item);
         let head = PartHead::of(kind, &meta_bytes, &body);
-        let offset = bytes.len() as u64;
+        let offset = encoded.len() as u64;
         let head_bytes = head.encode();
         heads.update(&head_bytes);
-        bytes.extend_from_slice(&head_bytes);
-        bytes.extend_from_slice(&meta_bytes);
-        bytes.extend_from_slice(&body);
+        encoded.bytes.extend_from_slice(&head_bytes);
+        encoded.bytes.extend_from_slice(&meta_bytes);
+        match body.len() < LONG_BODY_BYTES {
+            true => encoded.bytes.extend_from_slice(&body),
+            false => encoded.bodies.push((encoded.bytes.len(), body.clone())),
+        }
         let at = Position {
             segment: 0,
             offset,
             meta_len: head.meta_len,
             body_len: head.body_len,
         };
-        parts.push(Part {
+        encoded.parts.push(Part {
             at,
             meta,
             body: Some(body),
         });
     }
-    EncodedBatch {
-        bytes,
-        parts_crc: heads.finalize(),
-        parts,
-    }
+    encoded.parts_crc = heads.finalize();
+    encoded
 }
 
 fn estimate(batch: &Batch) -> usize {
+    let copied = |bytes: usize| if bytes < LONG_BODY_BYTES { bytes } else { 0 };
     let item = |item: &BatchItem| match item {
-        BatchItem::Chunk(chunk) => 2048 + chunk.body.bytes().len() + 20 * chunk.intake_keys.len(),
-        BatchItem::State { key, value } => 64 + key.len() + value.as_ref().map_or(0, Bytes::len),
-        BatchItem::Note { bytes, .. } => 128 + bytes.len(),
+        BatchItem::Chunk(chunk) => 2048 + copied(chunk.body.bytes().len()) + 20 * chunk.intake_keys.len(),
+        BatchItem::State { key, value } => 64 + key.len() + copied(value.as_ref().map_or(0, Bytes::len)),
+        BatchItem::Note { bytes, .. } => 128 + copied(bytes.len()),
     };
     batch.items().iter().map(item).sum()
 }

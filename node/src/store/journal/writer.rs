@@ -124,14 +124,8 @@ impl Writer {
             self.roll()?;
         }
         let (end, sequence, chain) = self.place(group);
-        let written = match group {
-            [job] => self.active.write(&job.batch.bytes, &self.options),
-            group => {
-                let bytes: Vec<&[u8]> = group.iter().map(|job| job.batch.bytes.as_slice()).collect();
-                self.active.write(&bytes.concat(), &self.options)
-            }
-        };
-        if let Err(error) = written {
+        let pieces: Vec<&[u8]> = group.iter().flat_map(|job| job.batch.pieces()).collect();
+        if let Err(error) = self.active.write(&pieces, &self.options) {
             return Err(self.take_back(error));
         }
         if let Err(error) = self.active.file.sync() {
@@ -163,29 +157,26 @@ impl Writer {
         } = self.active;
         let mut offset = start;
         for job in group {
-            let EncodedBatch {
-                bytes,
-                parts_crc,
-                parts,
-            } = &mut job.batch;
+            let batch = &mut job.batch;
+            let len = batch.len();
             let head = BatchHead {
                 // Batches are bounded far below 4 GiB.
-                len: u32::try_from(bytes.len() - BATCH_HEAD).unwrap_or(u32::MAX),
+                len: u32::try_from(len - BATCH_HEAD).unwrap_or(u32::MAX),
                 sequence,
                 durable: start,
-                parts: u32::try_from(parts.len()).unwrap_or(u32::MAX),
-                parts_crc: *parts_crc,
+                parts: u32::try_from(batch.parts.len()).unwrap_or(u32::MAX),
+                parts_crc: batch.parts_crc,
                 chain,
             };
             let head = head.encode(salt);
-            if let Some(place) = bytes.first_chunk_mut::<BATCH_HEAD>() {
+            if let Some(place) = batch.head_mut() {
                 *place = head;
             }
-            for part in parts {
+            for part in &mut batch.parts {
                 part.at.segment = number;
                 part.at.offset += offset;
             }
-            offset += bytes.len() as u64;
+            offset += len as u64;
             sequence += 1;
             chain = chain_after(&head);
         }
@@ -272,7 +263,7 @@ impl Writer {
             health.full = false;
             health.syncs += 1;
             health.batches += group.len() as u64;
-            health.bytes += group.iter().map(|job| job.batch.bytes.len() as u64).sum::<u64>();
+            health.bytes += group.iter().map(|job| job.batch.len() as u64).sum::<u64>();
         }
         for job in group {
             (job.done)(Ok(()));
@@ -283,7 +274,7 @@ impl Writer {
 /// The batches that are kept together next; none when nobody can send any more.
 fn gather(queue: &Receiver<Job>) -> Option<Vec<Job>> {
     let first = queue.recv().ok()?;
-    let (mut bytes, mut urgent) = (first.batch.bytes.len(), first.pace == Pace::AtOnce);
+    let (mut bytes, mut urgent) = (first.batch.len(), first.pace == Pace::AtOnce);
     let mut group = vec![first];
     while bytes < GROUP_BYTES_MAX {
         let next = match urgent || group.len() >= RIDING_MAX {
@@ -291,7 +282,7 @@ fn gather(queue: &Receiver<Job>) -> Option<Vec<Job>> {
             false => queue.recv_timeout(RIDE_MAX).ok(),
         };
         let Some(next) = next else { break };
-        bytes += next.batch.bytes.len();
+        bytes += next.batch.len();
         urgent |= next.pace == Pace::AtOnce;
         group.push(next);
     }

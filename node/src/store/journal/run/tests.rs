@@ -18,12 +18,13 @@ fn table() -> Table {
     let (mut table, mut batches, mut offset) = (Table::default(), Batches::new(8), 0);
     for _ in 0..1500 {
         let batch = encode(batches.next());
+        let len = batch.len() as u64;
         for mut part in batch.parts {
             part.at.segment = 3;
             part.at.offset += offset;
             table.add(&part);
         }
-        offset += batch.bytes.len() as u64;
+        offset += len;
     }
     table
 }

@@ -54,15 +54,15 @@ fn concurrent_writers_share_syncs() {
 }
 
 #[test]
-fn a_chunk_is_one_write_and_two_operations_more() {
+fn a_chunk_costs_one_sync_and_a_few_operations_more() {
     let disk = SimulatedDisk::new();
     let store = open(&disk, ONE_SEGMENT).unwrap();
     let mut batches = Batches::new(1);
     let chunk = batches.chunk(&super::fixture::origins()[0], 512);
     let before = (disk.operations(), disk.syncs());
     store.append(Batch::new().chunk(chunk)).unwrap();
-    // The write, the sync, the watermark.
-    assert_eq!((disk.operations(), disk.syncs()), (before.0 + 3, before.1 + 1));
+    // What comes before the body, the body, the sync, the watermark.
+    assert_eq!((disk.operations(), disk.syncs()), (before.0 + 4, before.1 + 1));
 }
 
 #[test]
