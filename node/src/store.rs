@@ -17,7 +17,7 @@ use std::{ops::Range, sync::mpsc};
 use bytes::Bytes;
 use icomm_proto::{
     Origin, RecordId,
-    log::{Frontier, Hash, Item, LeafHashes},
+    log::{ChunkBody, Frontier, Hash, Item, ItemRef, LeafHashes},
 };
 
 mod batch;
@@ -133,15 +133,32 @@ impl Boundary {
     }
 }
 
-/// Consecutive entries that end on a boundary: what one chunk on a link is made of.
+/// Consecutive entries that end on a boundary: what chunks on a link are made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stretch {
     /// The index of the first.
     pub from: u64,
-    /// The entries; at least one.
-    pub items: Vec<Item>,
+    /// The entries, at least one, in as many bodies as they are kept in.
+    pub bodies: Vec<ChunkBody>,
     /// Where they end.
     pub end: Boundary,
+}
+
+impl Stretch {
+    /// The entries in order, where they lie.
+    pub fn items(&self) -> impl Iterator<Item = ItemRef<'_>> {
+        self.bodies.iter().flat_map(ChunkBody::item_refs)
+    }
+
+    /// The entries in order, sharing the memory of the bodies.
+    pub fn shared_items(&self) -> impl Iterator<Item = Item> {
+        self.bodies.iter().flat_map(ChunkBody::items)
+    }
+
+    /// How many entries there are.
+    pub fn count(&self) -> u64 {
+        self.end.size().saturating_sub(self.from)
+    }
 }
 
 /// How much [`Store::read`] gathers before it stops at the next boundary.

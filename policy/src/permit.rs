@@ -10,13 +10,13 @@
 //! }
 //! ```
 //! ```compile_fail,E0423
-//! fn forge(view: icomm_proto::Denominalised) -> icomm_policy::Upstream<'static> {
+//! fn forge(view: icomm_proto::Denominalised<'static>) -> icomm_policy::Upstream<'static> {
 //!     icomm_policy::Upstream(view)
 //! }
 //! ```
-//! ```compile_fail,E0423
-//! fn forge(view: icomm_proto::View) -> icomm_proto::Denominalised {
-//!     icomm_proto::Denominalised(view)
+//! ```compile_fail,E0451
+//! fn forge<'a>(honest: icomm_proto::Denominalised<'a>, open: &'a [u8]) -> icomm_proto::Denominalised<'a> {
+//!     icomm_proto::Denominalised { open, ..honest }
 //! }
 //! ```
 
@@ -28,7 +28,7 @@ use serde::Serialize;
 
 use icomm_pki::MemberId;
 use icomm_proto::log::{ChunkBuilder, Hash};
-use icomm_proto::{Denominalised, NotDenominalised, SectionSet, View};
+use icomm_proto::{Denominalised, Entry, NotDenominalised, SectionSet, ViewRef};
 
 use crate::agreement::{Expiry, Grant, Purpose, Retention, UseInCourt};
 use crate::cedar::grant::GrantRef;
@@ -140,6 +140,12 @@ impl Permit {
         }))
     }
 
+    /// A number that its clones share, and no other permit as long as one of them is there: for tables by permit.
+    #[must_use]
+    pub fn number(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
     /// Whose records.
     #[must_use]
     pub fn origin(&self) -> &MemberId {
@@ -172,18 +178,18 @@ impl Permit {
 
     /// Whether the permit is for `view` at `now` (seconds since 1970).
     #[must_use]
-    pub fn covers(&self, view: &View, now: u64) -> bool {
+    pub fn covers(&self, view: &ViewRef<'_>, now: u64) -> bool {
         self.0.window.contains(now) && view.class_bytes() == Some(&*self.0.class)
     }
 
     /// What of `view` may go at `now` (seconds since 1970): the permitted sections, or the leaf hash alone when the permit is
     /// for another class or has lapsed.
     #[must_use]
-    pub fn disclose<'a>(&'a self, view: &'a View, now: u64) -> Disclosed<'a> {
+    pub fn disclose<'a>(&'a self, view: &ViewRef<'a>, now: u64) -> Disclosed<'a> {
         if self.covers(view, now) {
             Disclosed {
                 form: Form::View {
-                    view,
+                    view: *view,
                     sections: self.0.sections,
                 },
                 permit: Some(self),
@@ -198,7 +204,7 @@ impl Permit {
     ///
     /// # Errors
     /// When the open section is not what the originator committed to.
-    pub fn upstream(&self, view: &View, now: u64) -> Result<Option<Denominalised>, NotDenominalised> {
+    pub fn upstream<'a>(&self, view: &ViewRef<'a>, now: u64) -> Result<Option<Denominalised<'a>>, NotDenominalised> {
         let open = SectionSet::open().is_subset(self.0.sections);
         if open && self.covers(view, now) {
             Denominalised::of(view).map(Some)
@@ -218,18 +224,18 @@ pub struct Disclosed<'a> {
 #[derive(Clone, Copy, Debug)]
 enum Form<'a> {
     View {
-        view: &'a View,
+        view: ViewRef<'a>,
         sections: SectionSet,
     },
     /// The hash is computed when it is written.
-    Withheld(&'a View),
+    Withheld(Entry<'a>),
     Hash(Hash),
 }
 
 impl<'a> Disclosed<'a> {
-    pub(crate) const fn withheld(view: &'a View) -> Self {
+    pub(crate) fn withheld(view: &ViewRef<'a>) -> Self {
         Self {
-            form: Form::Withheld(view),
+            form: Form::Withheld(view.entry()),
             permit: None,
         }
     }
@@ -277,21 +283,21 @@ impl<'a> Disclosed<'a> {
     pub fn write(&self, chunk: &mut ChunkBuilder) {
         match self.form {
             Form::View { view, sections } => chunk.disclose_with(|out| view.write_redacted(sections, out)),
-            Form::Withheld(view) => chunk.withhold(&view.leaf_hash()),
+            Form::Withheld(entry) => chunk.withhold(&entry.leaf_hash()),
             Form::Hash(leaf) => chunk.withhold(&leaf),
         };
     }
 }
 
 /// What the global node is given of one entry: a [`Denominalised`] view or a leaf hash. There is no third.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Upstream<'a>(Up<'a>);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Up<'a> {
-    View(Denominalised, &'a Permit),
+    View(Denominalised<'a>, &'a Permit),
     /// The hash is computed when it is asked for.
-    Withheld(&'a View),
+    Withheld(Entry<'a>),
     Hash(Hash),
 }
 
@@ -302,29 +308,29 @@ impl<'a> Upstream<'a> {
         Self(Up::Hash(leaf))
     }
 
-    pub(crate) const fn withheld(view: &'a View) -> Self {
-        Self(Up::Withheld(view))
+    pub(crate) fn withheld(view: &ViewRef<'a>) -> Self {
+        Self(Up::Withheld(view.entry()))
     }
 
     /// What goes of `view` on `permit` at `now`.
-    pub(crate) fn of(view: &'a View, permit: &'a Permit, now: u64) -> Result<Self, NotDenominalised> {
+    pub(crate) fn of(view: &ViewRef<'a>, permit: &'a Permit, now: u64) -> Result<Self, NotDenominalised> {
         let open = permit.upstream(view, now)?;
-        Ok(open.map_or(Self::withheld(view), |open| Self(Up::View(open, permit))))
+        Ok(open.map_or_else(|| Self::withheld(view), |open| Self(Up::View(open, permit))))
     }
 
     /// The entry's leaf hash.
     #[must_use]
     pub fn leaf_hash(&self) -> Hash {
         match &self.0 {
-            Up::View(open, _) => open.view().leaf_hash(),
-            Up::Withheld(view) => view.leaf_hash(),
+            Up::View(open, _) => open.leaf_hash(),
+            Up::Withheld(entry) => entry.leaf_hash(),
             Up::Hash(leaf) => *leaf,
         }
     }
 
     /// The view that goes; none when the entry is withheld.
     #[must_use]
-    pub const fn view(&self) -> Option<&Denominalised> {
+    pub const fn view(&self) -> Option<&Denominalised<'a>> {
         match &self.0 {
             Up::View(open, _) => Some(open),
             Up::Withheld(_) | Up::Hash(_) => None,
@@ -343,7 +349,7 @@ impl<'a> Upstream<'a> {
     /// Adds it to a chunk.
     pub fn write(&self, chunk: &mut ChunkBuilder) {
         match self.view() {
-            Some(open) => chunk.disclose(open.view().bytes()),
+            Some(open) => chunk.disclose_with(|out| open.write(out)),
             None => chunk.withhold(&self.leaf_hash()),
         };
     }

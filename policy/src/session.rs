@@ -6,12 +6,11 @@
 //! INVARIANT: nothing is answered from memory after the policy's generation changed or the answer's time was over.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 
 use icomm_pki::MemberId;
-use icomm_proto::{NotDenominalised, View};
+use icomm_proto::{NotDenominalised, ViewRef};
 
 use crate::agreement::Purpose;
 use crate::class::CLASS_BYTES_MAX;
@@ -69,7 +68,9 @@ pub struct PeerSession {
     generation: u64,
     receiver: Receiver,
     purpose: Option<Purpose>,
-    origins: HashMap<MemberId, Memory>,
+    /// About the originator that was asked for last: a log comes chunk by chunk.
+    current: Option<(MemberId, Memory)>,
+    others: HashMap<MemberId, Memory>,
 }
 
 /// What was decided about one originator's records.
@@ -91,7 +92,8 @@ impl PeerSession {
             policy,
             receiver,
             purpose,
-            origins: HashMap::new(),
+            current: None,
+            others: HashMap::new(),
         }
     }
 
@@ -122,13 +124,13 @@ impl PeerSession {
     }
 
     /// What the policy says of `view`, a record of `origin`, at `now` (seconds since 1970).
-    pub fn decide(&mut self, origin: &MemberId, view: &View, now: u64) -> &Decision {
+    pub fn decide(&mut self, origin: &MemberId, view: &ViewRef<'_>, now: u64) -> &Decision {
         let (memory, receiver) = self.memory(origin, now);
         memory.decide(origin, receiver, view.class_bytes())
     }
 
     /// What of `view`, a record of `origin`, goes to the receiver at `now` (seconds since 1970).
-    pub fn disclose<'a>(&'a mut self, origin: &MemberId, view: &'a View, now: u64) -> Disclosed<'a> {
+    pub fn disclose<'a>(&'a mut self, origin: &MemberId, view: &ViewRef<'a>, now: u64) -> Disclosed<'a> {
         match self.decide(origin, view, now) {
             Decision::Permit(permit) => permit.disclose(view, now),
             Decision::Forbid(_) => Disclosed::withheld(view),
@@ -139,10 +141,18 @@ impl PeerSession {
     fn memory(&mut self, origin: &MemberId, now: u64) -> (&mut Memory, &MemberId) {
         let generation = self.policy.generation();
         if generation != self.generation {
-            self.origins.clear();
+            self.current = None;
+            self.others.clear();
             self.generation = generation;
         }
-        let (policy, receiver) = (&self.policy, &self.receiver);
+        let Self {
+            policy,
+            receiver,
+            purpose,
+            current,
+            others,
+            ..
+        } = self;
         let open = || {
             let snapshot = policy.snapshot();
             let holder = snapshot.book.owner();
@@ -151,20 +161,18 @@ impl PeerSession {
                 holder,
                 receiver: &receiver.member,
                 role: receiver.role,
-                purpose: self.purpose,
+                purpose: *purpose,
             };
             Memory::new(Lane::open(route, snapshot.sources(), now))
         };
-        let memory = match self.origins.entry(origin.clone()) {
-            Entry::Vacant(vacant) => vacant.insert(open()),
-            Entry::Occupied(occupied) => {
-                let memory = occupied.into_mut();
-                if !memory.lane.window.contains(now) {
-                    *memory = open();
-                }
-                memory
-            }
-        };
+        if let Some((before, memory)) = current.take_if(|(before, _)| before != origin) {
+            others.insert(before, memory);
+        }
+        let memory = || (origin.clone(), others.remove(origin).unwrap_or_else(open));
+        let (_, memory) = current.get_or_insert_with(memory);
+        if !memory.lane.window.contains(now) {
+            *memory = open();
+        }
         (memory, &receiver.member)
     }
 }
@@ -254,7 +262,7 @@ impl UpstreamSession {
     }
 
     /// See [`PeerSession::decide`].
-    pub fn decide(&mut self, origin: &MemberId, view: &View, now: u64) -> &Decision {
+    pub fn decide(&mut self, origin: &MemberId, view: &ViewRef<'_>, now: u64) -> &Decision {
         self.0.decide(origin, view, now)
     }
 
@@ -265,7 +273,7 @@ impl UpstreamSession {
     pub fn disclose<'a>(
         &'a mut self,
         origin: &MemberId,
-        view: &'a View,
+        view: &ViewRef<'a>,
         now: u64,
     ) -> Result<Upstream<'a>, NotDenominalised> {
         match self.0.decide(origin, view, now) {

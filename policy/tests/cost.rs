@@ -59,7 +59,7 @@ fn decisions_cost() {
     println!("opening a lane: {:?}", start.elapsed());
     let start = Instant::now();
     for record in &classes {
-        assert!(!peer.disclose(&ke, record, NOON).is_withheld());
+        assert!(!peer.disclose(&ke, &record.borrowed(), NOON).is_withheld());
     }
     println!("a class for the first time, onward: {:?}", start.elapsed() / 300);
 
@@ -67,7 +67,7 @@ fn decisions_cost() {
     let start = Instant::now();
     for _ in 0..ROUNDS {
         for record in &classes {
-            assert!(!peer.disclose(&ke, record, NOON).is_withheld());
+            assert!(!peer.disclose(&ke, &record.borrowed(), NOON).is_withheld());
         }
     }
     println!(
@@ -76,14 +76,14 @@ fn decisions_cost() {
     );
     let start = Instant::now();
     for _ in 0..ROUNDS * 300 {
-        assert!(!peer.disclose(&ke, &classes[7], NOON).is_withheld());
+        assert!(!peer.disclose(&ke, &classes[7].borrowed(), NOON).is_withheld());
     }
     println!("from memory, the class before: {:?}", start.elapsed() / (ROUNDS * 300));
     let start = Instant::now();
     for _ in 0..ROUNDS {
         let mut chunk = ChunkBuilder::with_capacity(300 * 400);
         for record in &classes {
-            peer.disclose(&ke, record, NOON).write(&mut chunk);
+            peer.disclose(&ke, &record.borrowed(), NOON).write(&mut chunk);
         }
     }
     println!(
@@ -98,7 +98,10 @@ fn decisions_cost() {
     for _ in 0..ROUNDS {
         let mut chunk = ChunkBuilder::with_capacity(300 * 400);
         for record in &classes {
-            upstream.disclose(&ke, record, NOON).unwrap().write(&mut chunk);
+            upstream
+                .disclose(&ke, &record.borrowed(), NOON)
+                .unwrap()
+                .write(&mut chunk);
         }
     }
     println!("upstream, written to a chunk: {:?}", start.elapsed() / (ROUNDS * 300));

@@ -51,8 +51,11 @@ fn sent(session: &mut SessionPolicy, origin: &str) -> Vec<u8> {
     let (record, origin) = (view(&class(origin)), member(origin));
     let mut chunk = ChunkBuilder::with_capacity(64);
     match session {
-        SessionPolicy::Peer(session) => session.disclose(&origin, &record, NOON).write(&mut chunk),
-        SessionPolicy::Upstream(session) => session.disclose(&origin, &record, NOON).unwrap().write(&mut chunk),
+        SessionPolicy::Peer(session) => session.disclose(&origin, &record.borrowed(), NOON).write(&mut chunk),
+        SessionPolicy::Upstream(session) => session
+            .disclose(&origin, &record.borrowed(), NOON)
+            .unwrap()
+            .write(&mut chunk),
     }
     chunk.finish().unwrap().bytes().to_vec()
 }

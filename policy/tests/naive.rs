@@ -521,10 +521,10 @@ fn decisions_agree_with_a_naive_model() {
                 .or_insert_with(|| policy.session_for(to.clone(), purpose));
             let record = view(&class);
             let sent = match session {
-                SessionPolicy::Peer(session) => session.disclose(&q.origin, &record, now).sections(),
+                SessionPolicy::Peer(session) => session.disclose(&q.origin, &record.borrowed(), now).sections(),
                 SessionPolicy::Upstream(session) => {
-                    let upstream = session.disclose(&q.origin, &record, now).unwrap();
-                    upstream.view().map_or(SectionSet::EMPTY, |open| open.view().sections())
+                    let upstream = session.disclose(&q.origin, &record.borrowed(), now).unwrap();
+                    upstream.view().map_or(SectionSet::EMPTY, |open| open.sections())
                 }
             };
             assert_eq!(sent, expected.unwrap_or_default(), "session, {}", scene_says());

@@ -266,13 +266,13 @@ fn a_permit_lapses_with_its_agreement_and_is_for_its_class_only() {
     let decision = Ask::of(&policy, &world).decide();
     let permit = decision.permit().unwrap();
     let mine = view(&class("KE"));
-    assert_eq!(permit.disclose(&mine, NOON).sections(), SectionSet::ALL);
-    assert!(permit.disclose(&mine, permit.valid_until()).is_withheld());
-    assert!(permit.disclose(&mine, NOON - DAY).is_withheld());
+    assert_eq!(permit.disclose(&mine.borrowed(), NOON).sections(), SectionSet::ALL);
+    assert!(permit.disclose(&mine.borrowed(), permit.valid_until()).is_withheld());
+    assert!(permit.disclose(&mine.borrowed(), NOON - DAY).is_withheld());
     let mut other = class("KE");
     other.handling_code = "H3".to_owned();
-    assert!(permit.disclose(&view(&other), NOON).is_withheld());
-    assert!(permit.upstream(&view(&other), NOON).unwrap().is_none());
+    assert!(permit.disclose(&view(&other).borrowed(), NOON).is_withheld());
+    assert!(permit.upstream(&view(&other).borrowed(), NOON).unwrap().is_none());
 }
 
 #[test]
@@ -581,10 +581,13 @@ fn a_session_serves_no_log_without_a_basis_and_stops_when_it_lapses() {
     assert!(session.basis(&ke, NOON - DAY).is_err());
     assert!(session.basis(&ke, NOON).is_ok());
     for _ in 0..3 {
-        assert_eq!(session.disclose(&ke, &record, NOON).sections(), SectionSet::ALL);
+        assert_eq!(
+            session.disclose(&ke, &record.borrowed(), NOON).sections(),
+            SectionSet::ALL
+        );
     }
     // Time alone ends it.
-    assert!(session.disclose(&ke, &record, NOON + 10 * DAY).is_withheld());
+    assert!(session.disclose(&ke, &record.borrowed(), NOON + 10 * DAY).is_withheld());
     assert!(session.basis(&ke, NOON + 10 * DAY).is_err());
     assert!(session.basis(&ke, NOON).is_ok());
     // A change is noticed at the next record.
@@ -594,7 +597,7 @@ fn a_session_serves_no_log_without_a_basis_and_stops_when_it_lapses() {
         .receive(DocumentKind::Suspension, &world.suspension("ke-ug", 1, "UG"), NOON)
         .unwrap();
     assert_ne!(session.generation(), policy.generation());
-    assert!(session.disclose(&ke, &record, NOON).is_withheld());
+    assert!(session.disclose(&ke, &record.borrowed(), NOON).is_withheld());
     assert_eq!(session.basis(&ke, NOON).unwrap_err().code(), "not-in-force");
     assert_eq!(session.generation(), policy.generation());
     // What changes nothing makes no generation.
@@ -612,11 +615,11 @@ fn a_session_to_the_global_node_yields_denominalised_views_only() {
         panic!("the global node gets an upstream session")
     };
     let record = view(&class("KE"));
-    let upstream = session.disclose(&member("KE"), &record, NOON).unwrap();
-    assert_eq!(upstream.view().unwrap().view().sections(), Case.into());
+    let upstream = session.disclose(&member("KE"), &record.borrowed(), NOON).unwrap();
+    assert_eq!(upstream.view().unwrap().sections(), Case.into());
     assert_eq!(upstream.leaf_hash(), record.leaf_hash());
     let of_tz = view(&class("TZ"));
-    let withheld = session.disclose(&member("TZ"), &of_tz, NOON).unwrap();
+    let withheld = session.disclose(&member("TZ"), &of_tz.borrowed(), NOON).unwrap();
     assert!(withheld.view().is_none() && withheld.permit().is_none());
     // Who only says that it is global gets nothing.
     let liar = Receiver {
@@ -644,17 +647,23 @@ fn a_session_remembers_a_bounded_number_of_classes() {
         let mut class = class("KE");
         class.handling_code = format!("X{i}");
         let forbidden = session
-            .decide(&member("KE"), &world::view_of(&class, Case.into()), NOON)
+            .decide(&member("KE"), &world::view_of(&class, Case.into()).borrowed(), NOON)
             .clone();
         assert_eq!(forbidden.forbidden().unwrap().code(), "class-undecidable");
     }
     assert_eq!(
-        session.disclose(&member("KE"), &view(&class("KE")), NOON).sections(),
+        session
+            .disclose(&member("KE"), &view(&class("KE")).borrowed(), NOON)
+            .sections(),
         SectionSet::ALL
     );
     let mut long = class("KE");
     long.operation_id = "x".repeat(2000);
-    assert!(session.disclose(&member("KE"), &view(&long), NOON).is_withheld());
+    assert!(
+        session
+            .disclose(&member("KE"), &view(&long).borrowed(), NOON)
+            .is_withheld()
+    );
 }
 
 #[test]

@@ -1,23 +1,33 @@
 //! The form in which a record may reach the global node: the open section, nothing else.
 
+use std::fmt;
+
 use thiserror::Error;
 
-use crate::section::SectionSet;
-use crate::view::{ForeignField, Tampered, View, check_fields};
+use crate::entry::Entry;
+use crate::log::Hash;
+use crate::section::{SectionKind, SectionSet};
+use crate::view::{ForeignField, Tampered, ViewRef, check_fields};
 
-/// A verified view that holds the open section only.
+/// The one section that is open.
+const OPEN: SectionKind = SectionKind::Case;
+
+/// What goes upstream of a view: its entry and its open section, verified, as they lie in the view's bytes.
 ///
-/// What goes upstream is made of these. The type has no place for another section, whatever the code around it does, and
-/// none for a field of the open section that is not in `record.proto`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Denominalised(View);
+/// The type has no place for another section, whatever the code around it does, and none for a field of the open section
+/// that is not in `record.proto`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Denominalised<'a> {
+    entry: Entry<'a>,
+    /// The entry, with its length before it.
+    head: &'a [u8],
+    /// The open section with its number, salt and length.
+    open: &'a [u8],
+}
 
-/// A view that is not de-nominalised.
+/// A view that can't be de-nominalised.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum NotDenominalised {
-    /// It holds sections that must not go upstream.
-    #[error("view holds section `{0}`, which is not open")]
-    Closed(SectionSet),
     /// It lacks the open section, so there is nothing to send.
     #[error("view does not hold the open section")]
     Missing,
@@ -29,40 +39,53 @@ pub enum NotDenominalised {
     Foreign(#[from] ForeignField),
 }
 
-impl Denominalised {
-    /// What remains of `view` when all but the open section is left out. Verifies that section.
-    pub fn of(view: &View) -> Result<Self, NotDenominalised> {
-        Self::try_from(view.redact(SectionSet::open()))
+impl<'a> Denominalised<'a> {
+    /// What remains of `view` when all but the open section is left out. Verifies that section; copies nothing.
+    ///
+    /// # Errors
+    /// The section is not there, or not what it should be: the originator's fault, or the holder's store is damaged.
+    pub fn of(view: &ViewRef<'a>) -> Result<Self, NotDenominalised> {
+        let (Some(open), Some(content)) = (view.whole_section(OPEN), view.section(OPEN)) else {
+            return Err(NotDenominalised::Missing);
+        };
+        check_fields(OPEN, content)?;
+        view.verify_section(OPEN)?;
+        Ok(Self {
+            entry: view.entry(),
+            head: view.entry_with_len(),
+            open,
+        })
     }
 
-    /// The view, of the open section only.
+    /// The entry, which is the same in every view of it.
     #[must_use]
-    pub const fn view(&self) -> &View {
-        &self.0
+    pub const fn entry(&self) -> Entry<'a> {
+        self.entry
     }
 
-    /// The view, by value.
+    /// The entry's leaf in its log.
     #[must_use]
-    pub fn into_view(self) -> View {
-        self.0
+    pub fn leaf_hash(&self) -> Hash {
+        self.entry.leaf_hash()
+    }
+
+    /// The disclosed sections: the open one.
+    #[must_use]
+    pub const fn sections(&self) -> SectionSet {
+        SectionSet::open()
+    }
+
+    /// Appends the bytes of the view that holds only this.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.head);
+        out.push(1);
+        out.extend_from_slice(self.open);
     }
 }
 
-impl TryFrom<View> for Denominalised {
-    type Error = NotDenominalised;
-
-    fn try_from(view: View) -> Result<Self, NotDenominalised> {
-        let open = SectionSet::open();
-        let closed = view.sections().difference(open);
-        if !closed.is_empty() {
-            return Err(NotDenominalised::Closed(closed));
-        }
-        if view.sections() != open {
-            return Err(NotDenominalised::Missing);
-        }
-        for kind in open.iter() {
-            check_fields(kind, view.section(kind).unwrap_or_default())?;
-        }
-        Ok(Self(view.verify()?.into_view()))
+impl fmt::Debug for Denominalised<'_> {
+    /// Never the contents.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Denominalised").field(&self.entry).finish()
     }
 }

@@ -8,9 +8,7 @@
 //! wire form: a narrower view is the same bytes with ranges left out (only `m` differs), so redaction encodes nothing
 //! and every view, however redacted, has the same leaf hash and verifies against the same checkpoint.
 
-use std::ops::Range;
-
-use bytes::{BufMut, Bytes};
+use bytes::Bytes;
 use prost::Message;
 
 use crate::entry::{Entry, EntryHead};
@@ -128,20 +126,12 @@ impl View {
     /// How many bytes [`View::write_redacted`] appends.
     #[must_use]
     pub fn redacted_len(&self, sections: SectionSet) -> usize {
-        self.layout.redacted(sections).len()
+        self.borrowed().redacted_len(sections)
     }
 
-    /// Appends the bytes of [`View::redact`] to `out`, with no view made of them: the sender's hot path.
+    /// Appends the bytes of [`View::redact`] to `out`, with no view made of them.
     pub fn write_redacted(&self, sections: SectionSet, out: &mut Vec<u8>) {
-        let kept = self.layout.disclosed.intersection(sections);
-        out.put_slice(self.slice(0..self.layout.entry().end));
-        // At most seven.
-        out.put_u8(u8::try_from(kept.len()).unwrap_or(u8::MAX));
-        for kind in kept.iter() {
-            if let Some(place) = self.layout.section(kind) {
-                out.put_slice(self.slice(place.whole()));
-            }
-        }
+        self.borrowed().write_redacted(sections, out);
     }
 
     /// Checks that the disclosed sections hold no field that this version does not know.
@@ -176,10 +166,6 @@ impl View {
         self.section(kind)
             .map(|bytes| M::decode(bytes).map_err(|source| InvalidSection { section: kind, source }))
             .transpose()
-    }
-
-    fn slice(&self, range: Range<usize>) -> &[u8] {
-        self.layout.slice(&self.bytes, range)
     }
 }
 

@@ -5,16 +5,17 @@
 //! towards the global node, through an [`icomm_policy::Upstream`], which has no place for a section other than the open
 //! one. Only `policy` makes either.
 
+use bytes::Bytes;
 use icomm_policy::{Permit, SessionPolicy};
-use icomm_proto::log::{ChunkBuilder, Hash, InvalidChunkBody, Item};
-use icomm_proto::{InvalidView, NotDenominalised, Origin, SectionSet, View, v1};
+use icomm_proto::log::{ChunkBuilder, Hash, InvalidChunkBody, ItemRef};
+use icomm_proto::{InvalidView, NotDenominalised, Origin, SectionSet, ViewRef, v1};
+use rustc_hash::FxHashMap;
 use thiserror::Error;
 
 use super::disclosure::{Note, Terms};
 use super::feed::Prepared;
-use super::own::ITEM_HEAD_BYTES;
 use super::session::Peer;
-use crate::store::{ReadLimit, Store, StoreError};
+use crate::store::{ReadLimit, Store, StoreError, Stretch};
 
 /// How much is gathered into one chunk: enough to make signatures, syncs and notes cheap per entry, little enough for a
 /// slow link.
@@ -55,85 +56,113 @@ pub fn prepare(
     if policy.basis(&origin.member, now).is_err() {
         return Ok(None);
     }
-    let Some(stretch) = store.read(origin, from, READ_LIMIT)? else {
-        return Ok(None);
-    };
-    let mut note = Note {
+    let note = Note {
         time: now,
         to: peer.member.to_string(),
         node: peer.node.to_string(),
         origin: origin.to_string(),
-        from: stretch.from,
+        from,
         count: 0,
         terms: Vec::new(),
         runs: Vec::new(),
     };
-    let mut used = Used::default();
-    let mut body = ChunkBuilder::with_capacity(stretch.items.iter().map(sent_len_max).sum());
-    for item in &stretch.items {
-        let bytes = match item {
-            Item::Disclosed(bytes) => bytes,
-            Item::Withheld(leaf) => {
-                body.withhold(leaf);
-                note.push(None);
-                continue;
-            }
-        };
-        let view = View::parse(bytes.clone())?;
-        match policy {
-            SessionPolicy::Peer(session) => {
-                let disclosed = session.disclose(&origin.member, &view, now);
-                disclosed.write(&mut body);
-                note.push(disclosed.permit().map(|permit| used.terms(permit)));
-            }
-            SessionPolicy::Upstream(session) => {
-                let upstream = session.disclose(&origin.member, &view, now)?;
-                upstream.write(&mut body);
-                note.push(upstream.permit().map(|permit| used.terms(permit)));
-            }
-        }
-    }
-    let body = body.finish()?;
-    let chunk = v1::Chunk {
-        origin: origin.to_string(),
-        from: stretch.from,
-        count: body.count(),
-        checkpoint: stretch.end.checkpoint,
-        body: body.bytes().clone(),
+    let Some(stretch) = store.read(origin, from, READ_LIMIT)? else {
+        return Ok(None);
     };
-    Ok(Some(Prepared {
-        chunk,
-        note: note.encode()?,
-    }))
+    let mut making = Making::new(note);
+    making.begin(&stretch);
+    making.add(policy, origin, &stretch, now)?;
+    making.finish(origin, stretch.end.checkpoint).map(Some)
 }
 
-/// How many bytes of a chunk an item takes at most: all of it goes, or its hash.
-fn sent_len_max(item: &Item) -> usize {
-    match item {
-        Item::Disclosed(view) => ITEM_HEAD_BYTES + view.len(),
-        Item::Withheld(leaf) => ITEM_HEAD_BYTES + leaf.as_bytes().len(),
-    }
+/// A chunk in the making, and the note of it.
+struct Making {
+    note: Note,
+    body: ChunkBuilder,
+    /// Permits by their number, each with which of the note's terms are its.
+    used: FxHashMap<usize, (Permit, usize)>,
 }
 
-/// The terms of the permit before: neighbours in a log usually go under the same one.
-#[derive(Default)]
-struct Used(Option<(Permit, Terms)>);
-
-impl Used {
-    fn terms(&mut self, permit: &Permit) -> &Terms {
-        let same = self.0.as_ref().is_some_and(|(before, _)| before == permit);
-        if !same {
-            self.0 = None;
+impl Making {
+    fn new(note: Note) -> Self {
+        Self {
+            note,
+            body: ChunkBuilder::default(),
+            used: FxHashMap::default(),
         }
-        let (_, terms) = self.0.get_or_insert_with(|| (permit.clone(), Terms::of(permit)));
-        terms
     }
+
+    /// Makes room for as much as the stretch lets expect.
+    fn begin(&mut self, stretch: &Stretch) {
+        self.body = ChunkBuilder::with_capacity(stored_bytes(stretch));
+    }
+
+    /// Adds what the peer may have of each entry.
+    fn add(
+        &mut self,
+        policy: &mut SessionPolicy,
+        origin: &Origin,
+        stretch: &Stretch,
+        now: u64,
+    ) -> Result<(), DeliveryError> {
+        let Self { note, body, used } = self;
+        for item in stretch.items() {
+            let bytes = match item {
+                ItemRef::Disclosed(bytes) => bytes,
+                ItemRef::Withheld(leaf) => {
+                    body.withhold(&leaf);
+                    note.push(None);
+                    continue;
+                }
+            };
+            let view = ViewRef::parse(bytes)?;
+            let permit = match policy {
+                SessionPolicy::Peer(session) => {
+                    let disclosed = session.disclose(&origin.member, &view, now);
+                    disclosed.write(body);
+                    disclosed.permit()
+                }
+                SessionPolicy::Upstream(session) => {
+                    let upstream = session.disclose(&origin.member, &view, now)?;
+                    upstream.write(body);
+                    upstream.permit()
+                }
+            };
+            let which = permit.map(|permit| {
+                let known = used.entry(permit.number());
+                let known = known.or_insert_with(|| (permit.clone(), note.which(Terms::of(permit))));
+                known.1
+            });
+            note.push(which);
+        }
+        Ok(())
+    }
+
+    fn finish(self, origin: &Origin, checkpoint: Bytes) -> Result<Prepared, DeliveryError> {
+        let Self { note, body, .. } = self;
+        let body = body.finish()?;
+        let chunk = v1::Chunk {
+            origin: origin.to_string(),
+            from: note.from,
+            count: body.count(),
+            checkpoint,
+            body: body.bytes().clone(),
+        };
+        Ok(Prepared {
+            chunk,
+            note: note.encode()?,
+        })
+    }
+}
+
+fn stored_bytes(stretch: &Stretch) -> usize {
+    stretch.bodies.iter().map(|body| body.bytes().len()).sum()
 }
 
 /// The leaf hash and the disclosed sections of a stored item; `None` if only its hash is held.
-pub fn facts(item: Item) -> Result<(Hash, Option<SectionSet>), InvalidView> {
+pub fn facts(item: ItemRef<'_>) -> Result<(Hash, Option<SectionSet>), InvalidView> {
     match item {
-        Item::Withheld(hash) => Ok((hash, None)),
-        Item::Disclosed(bytes) => View::parse(bytes).map(|view| (view.leaf_hash(), Some(view.sections()))),
+        ItemRef::Withheld(hash) => Ok((hash, None)),
+        ItemRef::Disclosed(bytes) => ViewRef::parse(bytes).map(|view| (view.leaf_hash(), Some(view.sections()))),
     }
 }

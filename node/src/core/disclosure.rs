@@ -55,14 +55,17 @@ pub struct Note {
 }
 
 impl Note {
-    /// Adds one entry at the end.
-    pub fn push(&mut self, terms: Option<&Terms>) {
-        let which = terms.map(|terms| {
-            self.terms.iter().position(|known| known == terms).unwrap_or_else(|| {
-                self.terms.push(terms.clone());
-                self.terms.len() - 1
-            })
-        });
+    /// Which of the note's terms these are; they are added when they are new.
+    pub fn which(&mut self, terms: Terms) -> usize {
+        let known = self.terms.iter().position(|known| *known == terms);
+        known.unwrap_or_else(|| {
+            self.terms.push(terms);
+            self.terms.len() - 1
+        })
+    }
+
+    /// Adds one entry at the end, which went under those of `terms` or as its hash alone.
+    pub fn push(&mut self, which: Option<usize>) {
         self.count += 1;
         match self.runs.last_mut() {
             Some((length, same)) if *same == which => *length += 1,
@@ -102,7 +105,8 @@ mod tests {
             runs: vec![],
         };
         for grant in [Some(0), Some(0), None, Some(1), Some(0)] {
-            note.push(grant.map(terms).as_ref());
+            let which = grant.map(|grant| note.which(terms(grant)));
+            note.push(which);
         }
         assert_eq!(note.count, 5);
         assert_eq!(note.runs, vec![(2, Some(0)), (1, None), (1, Some(1)), (1, Some(0))]);

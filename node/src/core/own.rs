@@ -10,7 +10,7 @@ use thiserror::Error;
 use crate::store::{Boundary, IntakeKey, StoredChunk};
 
 /// A tag and a length stand before every view in a chunk.
-pub(super) const ITEM_HEAD_BYTES: usize = 5;
+const ITEM_HEAD_BYTES: usize = 5;
 
 /// A sealed record on its way into the log, with the key that keeps it from being issued twice.
 #[derive(Debug, Clone)]

@@ -2,8 +2,8 @@
 //! root.
 
 use icomm_pki::MemberPublicKey;
-use icomm_proto::log::{Frontier, Item, VerifiedCheckpoint};
-use icomm_proto::{Origin, SectionSet, View};
+use icomm_proto::log::{Frontier, ItemRef, VerifiedCheckpoint};
+use icomm_proto::{Origin, SectionSet, ViewRef};
 
 use super::delivery::READ_LIMIT;
 use crate::store::{Store, StoreError};
@@ -42,7 +42,7 @@ impl Tally {
         key: &MemberPublicKey,
     ) -> Result<(), StoreError> {
         while let Some(stretch) = store.read(origin, self.frontier.size(), READ_LIMIT)? {
-            for item in stretch.items {
+            for item in stretch.items() {
                 self.count(item);
             }
             let signed = VerifiedCheckpoint::verify(stretch.end.checkpoint, line, key);
@@ -52,15 +52,15 @@ impl Tally {
         Ok(())
     }
 
-    fn count(&mut self, item: Item) {
+    fn count(&mut self, item: ItemRef<'_>) {
         let bytes = match item {
-            Item::Withheld(leaf) => {
+            ItemRef::Withheld(leaf) => {
                 self.withheld += 1;
                 return self.frontier.push(leaf);
             }
-            Item::Disclosed(bytes) => bytes,
+            ItemRef::Disclosed(bytes) => bytes,
         };
-        let Ok(view) = View::parse(bytes) else {
+        let Ok(view) = ViewRef::parse(bytes) else {
             self.verified = false;
             return self.frontier.push(icomm_proto::log::empty_root());
         };

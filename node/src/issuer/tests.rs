@@ -169,7 +169,7 @@ fn entries(store: &Unsteady) -> (Vec<View>, usize) {
         bytes_max: 1,
     };
     while let Some(stretch) = store.read(&origin(), views.len() as u64, limit).unwrap() {
-        for item in stretch.items {
+        for item in stretch.shared_items() {
             let Item::Disclosed(bytes) = item else {
                 panic!("withheld")
             };

@@ -89,7 +89,7 @@ impl Node {
             let Some(stretch) = self.0.store.read(origin, next, READ_LIMIT)? else {
                 break;
             };
-            for (index, item) in (stretch.from..).zip(stretch.items).take(limit - entries.len()) {
+            for (index, item) in (stretch.from..).zip(stretch.shared_items()).take(limit - entries.len()) {
                 entries.push(entry(origin, index, item)?);
             }
             next = stretch.end.size();

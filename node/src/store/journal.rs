@@ -32,13 +32,13 @@ use std::{
 use bytes::Bytes;
 use icomm_proto::{
     Origin, RecordId,
-    log::{Hash, Item},
+    log::{ChunkBody, Hash, Item},
 };
 
 use super::{
     Batch, Boundary, Damage, Done, Health, IntakeKey, NoteLog, Place, ReadLimit, Store, StoreError, Stretch, Widths,
     disk::{Disk, RealDisk},
-    merge::{item_leaf, merge, stored_len},
+    merge::{bodies, item_leaf, merge},
 };
 
 mod active;
@@ -246,33 +246,43 @@ impl Journal {
         self.shared.noting(self.shared.reader.chunk(origin, chunk))
     }
 
-    /// The entries `range` of a chunk that holds them, with what overlays add.
+    /// The entries `range` of a chunk that holds them, with what overlays add, and where the chunk ends. Without overlays
+    /// nothing is copied.
     fn merged(
         &self,
         origin: &Origin,
         chunk: &ChunkAt,
         range: Range<u64>,
         overlays: &[ChunkAt],
-    ) -> Result<(Vec<Item>, Arc<DecodedChunk>), StoreError> {
+    ) -> Result<(Vec<ChunkBody>, Option<Boundary>), StoreError> {
         let decoded = self.chunk(origin, chunk)?;
-        let within = |chunk: &ChunkAt, range: &Range<u64>| {
-            let offset = |index: u64| usize::try_from(index.saturating_sub(chunk.from)).unwrap_or(usize::MAX);
-            offset(range.start)..offset(range.end)
+        let end = decoded.end.clone();
+        let Some(body) = part_of(&decoded.body, chunk, &range) else {
+            return Ok((Vec::new(), end));
         };
-        let mut items = decoded.items.get(within(chunk, &range)).unwrap_or_default().to_vec();
-        for overlay in overlays
+        let mut overlays = overlays
             .iter()
             .filter(|overlay| overlay.from < range.end && overlay.end() > range.start)
-        {
+            .peekable();
+        if overlays.peek().is_none() {
+            return Ok((vec![body], end));
+        }
+        let mut items: Vec<Item> = body.items().collect();
+        for overlay in overlays {
             let wider = self.chunk(origin, overlay)?;
             let common = range.start.max(overlay.from)..range.end.min(overlay.end());
             let skipped = usize::try_from(common.start - range.start).unwrap_or(usize::MAX);
-            let wider = wider.items.get(within(overlay, &common)).unwrap_or_default();
-            for (item, wider) in items.iter_mut().skip(skipped).zip(wider) {
-                *item = merge(item, wider);
+            let wider = part_of(&wider.body, overlay, &common);
+            for (item, wider) in items
+                .iter_mut()
+                .skip(skipped)
+                .zip(wider.iter().flat_map(ChunkBody::items))
+            {
+                *item = merge(item, &wider);
             }
         }
-        Ok((items, decoded))
+        let bodies = bodies(&items).map_err(|_| reader::damage(&chunk.at, "a view is longer than a view can be"))?;
+        Ok((bodies, end))
     }
 
     /// Asks the segments; a run that can't be read is made anew.
@@ -428,14 +438,14 @@ impl Store for Journal {
         let mut bytes = 0;
         for chunk in &chunks {
             let range = from.max(chunk.from)..chunk.end();
-            let (items, decoded) = self.merged(origin, chunk, range, &overlays)?;
-            bytes += items.iter().map(stored_len).sum::<usize>();
-            let Some(end) = decoded.end.clone() else { break };
+            let (bodies, end) = self.merged(origin, chunk, range, &overlays)?;
+            bytes += bodies.iter().map(|body| body.bytes().len()).sum::<usize>();
+            let Some(end) = end else { break };
             match &mut stretch {
-                None => stretch = Some(Stretch { from, items, end }),
+                None => stretch = Some(Stretch { from, bodies, end }),
                 Some(_) if bytes > limit.bytes_max => break,
                 Some(stretch) => {
-                    stretch.items.extend(items);
+                    stretch.bodies.extend(bodies);
                     stretch.end = end;
                 }
             }
@@ -452,8 +462,8 @@ impl Store for Journal {
             return Ok(None);
         };
         let overlays = self.overlays_in(origin, &overlaid, &range)?;
-        let (items, _) = self.merged(origin, &chunk, range, &overlays)?;
-        Ok(items.into_iter().next())
+        let (bodies, _) = self.merged(origin, &chunk, range, &overlays)?;
+        Ok(bodies.iter().flat_map(ChunkBody::items).next())
     }
 
     fn leaf_hashes(&self, origin: &Origin, range: Range<u64>, each: &mut dyn FnMut(Hash)) -> Result<(), StoreError> {
@@ -471,10 +481,11 @@ impl Store for Journal {
             let within = range.start.max(span.from)..range.end.min(span.end);
             for chunk in self.chunks_in(origin, std::slice::from_ref(span), &within)? {
                 let common = within.start.max(chunk.from)..within.end.min(chunk.end());
-                let (items, _) = self.merged(origin, &chunk, common, &[])?;
-                items
+                let (bodies, _) = self.merged(origin, &chunk, common, &[])?;
+                bodies
                     .iter()
-                    .filter_map(|item| item_leaf(item.as_item_ref()))
+                    .flat_map(ChunkBody::item_refs)
+                    .filter_map(item_leaf)
                     .for_each(&mut *each);
             }
         }
@@ -546,6 +557,17 @@ impl Drop for Journal {
             drop(writer.join());
         }
     }
+}
+
+/// The entries `range` of a chunk, sharing its memory; None if it has none of them.
+fn part_of(body: &ChunkBody, chunk: &ChunkAt, range: &Range<u64>) -> Option<ChunkBody> {
+    let offset = |index: u64| u32::try_from(index.saturating_sub(chunk.from)).unwrap_or(u32::MAX);
+    let (start, end) = (offset(range.start), offset(range.end));
+    if start == 0 && end >= body.count() {
+        return Some(body.clone());
+    }
+    let (_, rest) = body.split(start);
+    rest?.split(end.saturating_sub(start)).0
 }
 
 fn segment_name(number: u32) -> String {

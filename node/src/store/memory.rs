@@ -14,10 +14,10 @@ use icomm_proto::{
 };
 
 use super::{
-    Batch, BatchItem, Boundary, Done, Health, IntakeKey, NoteLog, Place, Placement, ReadLimit, Store, StoreError,
-    StoredChunk, Stretch, Widths,
+    Batch, BatchItem, Boundary, Damage, Done, Health, IntakeKey, NoteLog, Place, Placement, ReadLimit, Store,
+    StoreError, StoredChunk, Stretch, Widths,
     batch::record_id,
-    merge::{item_leaf, merge, stored_len},
+    merge::{bodies, item_leaf, merge, stored_len},
 };
 
 /// Keeps everything in memory.
@@ -142,6 +142,16 @@ impl Kept {
     }
 }
 
+/// What was kept passed its check, so this is never seen.
+fn oversized() -> StoreError {
+    Damage {
+        segment: 0,
+        offset: 0,
+        what: "a view is longer than a view can be",
+    }
+    .into()
+}
+
 impl Store for MemoryStore {
     fn submit(&self, batch: Batch, done: Done) {
         let result = self.kept().keep(batch);
@@ -189,7 +199,7 @@ impl Store for MemoryStore {
         let (size, end) = ends.take_while(|(size, _)| fits(**size)).last().unwrap_or(first);
         Ok(Some(Stretch {
             from,
-            items: range(*size).to_vec(),
+            bodies: bodies(range(*size)).map_err(|_| oversized())?,
             end: end.clone(),
         }))
     }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use icomm_proto::{
     SectionSet,
-    log::{Hash, Item, ItemRef, leaf_hash},
+    log::{ChunkBody, ChunkBuilder, Hash, InvalidChunkBody, Item, ItemRef, VIEW_BYTES_MAX, leaf_hash},
     view::View,
 };
 
@@ -13,6 +13,25 @@ pub(crate) fn merge(base: &Item, overlay: &Item) -> Item {
         (Item::Withheld(_), other) | (other, Item::Withheld(_)) => other.clone(),
         (Item::Disclosed(base), Item::Disclosed(overlay)) => Item::Disclosed(merge_views(base, overlay)),
     }
+}
+
+/// Bodies of these items, one after the other: one, or as many as it takes.
+pub(crate) fn bodies(items: &[Item]) -> Result<Vec<ChunkBody>, InvalidChunkBody> {
+    let mut bodies = Vec::new();
+    let mut body = ChunkBuilder::with_capacity(items.iter().map(stored_len).sum());
+    for item in items {
+        if !body.has_room(stored_len(item)) {
+            bodies.push(std::mem::take(&mut body).finish()?);
+        }
+        match item {
+            Item::Withheld(leaf) => body.withhold(leaf),
+            Item::Disclosed(view) => body.disclose(view),
+        };
+    }
+    if !body.is_empty() {
+        bodies.push(body.finish()?);
+    }
+    Ok(bodies)
 }
 
 fn merge_views(base: &Bytes, overlay: &Bytes) -> Bytes {
@@ -39,7 +58,11 @@ fn merge_views(base: &Bytes, overlay: &Bytes) -> Bytes {
         holder.write_redacted(kind.into(), &mut alone);
         merged.extend_from_slice(alone.get(head..).unwrap_or_default());
     }
-    merged.into()
+    // An originator may commit to more than fits into one view.
+    match merged.len() <= VIEW_BYTES_MAX {
+        true => merged.into(),
+        false => base.clone(),
+    }
 }
 
 /// The leaf hash of an entry in any form.

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use bytes::BufMut;
+
 use super::layout::Layout;
 use super::{ForeignField, InvalidView, Tampered, check_fields};
 use crate::entry::{Entry, SALT_BYTES, section_hash};
@@ -79,21 +81,62 @@ impl<'a> ViewRef<'a> {
     /// # Errors
     /// With the first section that is another.
     pub fn verify(&self) -> Result<(), Tampered> {
-        let entry = self.entry();
-        for kind in self.sections().iter() {
-            let salt = self.layout.section(kind).map(|place| self.slice(place.salt()));
-            let salt = salt.and_then(<[u8]>::first_chunk::<SALT_BYTES>);
-            let (Some(salt), Some(bytes)) = (salt, self.section(kind)) else {
-                return Err(Tampered(kind));
-            };
-            if entry.section_hash(kind) != Some(&section_hash(kind, salt, bytes)) {
-                return Err(Tampered(kind));
+        self.sections().iter().try_for_each(|kind| self.verify_section(kind))
+    }
+
+    /// Checks one section, which must be disclosed.
+    pub(crate) fn verify_section(&self, kind: SectionKind) -> Result<(), Tampered> {
+        let salt = self.layout.section(kind).map(|place| self.slice(place.salt()));
+        let salt = salt.and_then(<[u8]>::first_chunk::<SALT_BYTES>);
+        let (Some(salt), Some(bytes)) = (salt, self.section(kind)) else {
+            return Err(Tampered(kind));
+        };
+        match self.entry().section_hash(kind) == Some(&section_hash(kind, salt, bytes)) {
+            true => Ok(()),
+            false => Err(Tampered(kind)),
+        }
+    }
+
+    /// How many bytes [`ViewRef::write_redacted`] appends.
+    #[must_use]
+    pub fn redacted_len(&self, sections: SectionSet) -> usize {
+        self.layout.redacted(sections).len()
+    }
+
+    /// Appends the bytes of the view without what is not in `sections`: the sender's hot path.
+    pub fn write_redacted(&self, sections: SectionSet, out: &mut Vec<u8>) {
+        let kept = self.layout.disclosed.intersection(sections);
+        out.put_slice(self.entry_with_len());
+        // At most seven.
+        out.put_u8(u8::try_from(kept.len()).unwrap_or(u8::MAX));
+        for kind in kept.iter() {
+            if let Some(section) = self.whole_section(kind) {
+                out.put_slice(section);
             }
         }
-        Ok(())
+    }
+
+    /// The entry with its length before it.
+    pub(crate) fn entry_with_len(&self) -> &'a [u8] {
+        self.slice(0..self.layout.entry().end)
+    }
+
+    /// A disclosed section with its number, salt and length.
+    pub(crate) fn whole_section(&self, kind: SectionKind) -> Option<&'a [u8]> {
+        Some(self.slice(self.layout.section(kind)?.whole()))
     }
 
     fn slice(&self, range: Range<usize>) -> &'a [u8] {
         self.layout.slice(self.bytes, range)
+    }
+}
+
+impl std::fmt::Debug for ViewRef<'_> {
+    /// Never the contents: views are printed in logs and test failures.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ViewRef")
+            .field("entry", &self.entry())
+            .field("disclosed", &self.layout.disclosed)
+            .finish_non_exhaustive()
     }
 }

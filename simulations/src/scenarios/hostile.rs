@@ -80,7 +80,7 @@ fn true_to(world: &World, holder: &MemberId, originator: &MemberId) -> Result<()
     let Some(stretch) = held.read(&origin, 0, limit).map_err(|error| error.to_string())? else {
         return Ok(());
     };
-    for (index, item) in (0..).zip(stretch.items) {
+    for (index, item) in (0..).zip(stretch.shared_items()) {
         let whole = truth.entry(&origin, index).map_err(|error| error.to_string())?;
         let Some(Item::Disclosed(whole)) = whole else {
             return Err(format!(

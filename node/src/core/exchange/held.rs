@@ -25,7 +25,7 @@ impl Held for StoreHeld<'_> {
                 break;
             };
             next = stretch.end.size();
-            for item in stretch.items {
+            for item in stretch.items() {
                 held.push(delivery::facts(item)?);
             }
         }

@@ -1,6 +1,6 @@
 //! Whatever a peer sends: the true entries of the true log are stored, or nothing is.
 
-use icomm_proto::log::{CHUNK_BYTES_MAX, Checkpoint, ChunkBuilder, Item};
+use icomm_proto::log::{CHUNK_BYTES_MAX, Checkpoint, ChunkBuilder};
 use icomm_proto::{SectionKind, Tampered, View};
 use proptest::prelude::*;
 
@@ -18,7 +18,7 @@ impl Held for MemoryStore {
         let mut held = Vec::new();
         for index in from..to {
             if let Some(item) = self.entry(origin, index)? {
-                held.push(facts(item)?);
+                held.push(facts(item.as_item_ref())?);
             }
         }
         Ok(held)
@@ -77,10 +77,10 @@ impl Receiver {
     fn held(&self, log: &Originator) -> Vec<SectionSet> {
         let mut held = Vec::new();
         while let Some(stretch) = self.store.read(&log.origin, held.len() as u64, READ_LIMIT).unwrap() {
-            for item in stretch.items {
+            for item in stretch.items() {
                 let truth = &log.views[held.len()];
-                if let Item::Disclosed(bytes) = &item {
-                    let view = View::parse(bytes.clone()).unwrap();
+                if let ItemRef::Disclosed(bytes) = item {
+                    let view = View::parse(Bytes::copy_from_slice(bytes)).unwrap();
                     assert_eq!(view, truth.redact(view.sections()), "not what the originator sealed");
                 }
                 let (leaf, sections) = facts(item).unwrap();

@@ -3,14 +3,11 @@
 use std::{
     io,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use bytes::Bytes;
-use icomm_proto::{
-    Origin,
-    log::{ChunkBody, Item},
-};
+use bytes::{Bytes, BytesMut};
+use icomm_proto::{Origin, log::ChunkBody};
 
 use super::{
     files::Files,
@@ -26,6 +23,9 @@ const CACHE_CHUNKS_MAX: usize = 64;
 /// Bytes of chunks kept in memory.
 const CACHE_BYTES_MAX: usize = 32 << 20;
 
+/// Buffers kept for the next chunks.
+const SPARE_MAX: usize = 4;
+
 /// Reads parts of the journal.
 pub(crate) struct Reader {
     files: Arc<Files>,
@@ -33,12 +33,13 @@ pub(crate) struct Reader {
     cache: Mutex<Cache>,
 }
 
-/// A chunk taken apart. Its items share one buffer.
+/// A chunk as it was kept.
 #[derive(Debug)]
 pub(crate) struct DecodedChunk {
-    pub(crate) items: Vec<Item>,
+    pub(crate) body: ChunkBody,
     pub(crate) end: Option<Boundary>,
-    bytes: usize,
+    /// The buffer that the body lies in.
+    whole: Bytes,
 }
 
 /// The last chunks that were read, the latest at the end.
@@ -46,6 +47,8 @@ pub(crate) struct DecodedChunk {
 struct Cache {
     chunks: Vec<(Position, Arc<DecodedChunk>)>,
     bytes: usize,
+    /// Buffers of chunks that are not kept any more. A new one would have to be cleared, page by page, to be read into.
+    spare: Vec<BytesMut>,
 }
 
 impl Reader {
@@ -67,9 +70,9 @@ impl Reader {
         self.files.open(&segment_path(&self.folder, segment))
     }
 
-    /// The bytes from a part's head on, as many as asked for.
-    fn bytes(&self, at: &Position, len: usize) -> Result<Vec<u8>, StoreError> {
-        let mut bytes = vec![0; len];
+    /// The bytes from a part's head on, as many as asked for, in that buffer.
+    fn bytes(&self, at: &Position, len: usize, mut bytes: BytesMut) -> Result<BytesMut, StoreError> {
+        bytes.resize(len, 0);
         let read = self
             .file(at.segment)
             .and_then(|file| file.read_exact_at(&mut bytes, at.offset));
@@ -97,19 +100,25 @@ impl Reader {
 
     /// A part's meta alone.
     pub(crate) fn meta(&self, at: &Position) -> Result<Meta, StoreError> {
-        let bytes = self.bytes(at, PART_HEAD + at.meta_len as usize)?;
+        let bytes = self.bytes(at, PART_HEAD + at.meta_len as usize, BytesMut::new())?;
         Ok(Self::meta_of(at, &bytes)?.1)
     }
 
     /// A whole part.
     pub(crate) fn part(&self, at: &Position) -> Result<(Meta, Bytes), StoreError> {
-        let bytes = Bytes::from(self.bytes(at, at.len())?);
+        let (meta, body, _) = self.whole_part(at, BytesMut::new())?;
+        Ok((meta, body))
+    }
+
+    /// A whole part, and the buffer that its body lies in.
+    fn whole_part(&self, at: &Position, buffer: BytesMut) -> Result<(Meta, Bytes, Bytes), StoreError> {
+        let bytes = self.bytes(at, at.len(), buffer)?.freeze();
         let (head, meta) = Self::meta_of(at, &bytes)?;
         let body = bytes.slice(PART_HEAD + at.meta_len as usize..);
         if crc32fast::hash(&body) != head.body_crc {
             return Err(damage(at, "the body of a part"));
         }
-        Ok((meta, body))
+        Ok((meta, body, bytes))
     }
 
     /// A chunk, which must be the one that the catalog says is there.
@@ -117,7 +126,8 @@ impl Reader {
         if let Some(decoded) = self.cached(&chunk.at) {
             return Ok(decoded);
         }
-        let (meta, body) = self.part(&chunk.at)?;
+        let buffer = self.cache().buffer(chunk.at.len());
+        let (meta, body, whole) = self.whole_part(&chunk.at, buffer)?;
         let Meta::Chunk(ChunkMeta {
             origin: found,
             from,
@@ -131,22 +141,18 @@ impl Reader {
         if (&found, from, count) != (origin, chunk.from, chunk.count) {
             return Err(damage(&chunk.at, "another chunk"));
         }
-        let bytes = body.len();
         let body = ChunkBody::parse(body, count).map_err(|_| damage(&chunk.at, "the items of a chunk"))?;
-        let decoded = Arc::new(DecodedChunk {
-            items: body.items().collect(),
-            end,
-            bytes,
-        });
-        self.cache
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .keep(chunk.at, decoded.clone());
+        let decoded = Arc::new(DecodedChunk { body, end, whole });
+        self.cache().keep(chunk.at, decoded.clone());
         Ok(decoded)
     }
 
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn cached(&self, at: &Position) -> Option<Arc<DecodedChunk>> {
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cache = self.cache();
         let found = cache.chunks.iter().rposition(|(key, _)| key == at)?;
         let entry = cache.chunks.remove(found);
         let decoded = entry.1.clone();
@@ -157,16 +163,34 @@ impl Reader {
 
 impl Cache {
     fn keep(&mut self, at: Position, chunk: Arc<DecodedChunk>) {
-        self.bytes += chunk.bytes;
+        self.bytes += chunk.body.bytes().len();
         self.chunks.push((at, chunk));
         while self.chunks.len() > CACHE_CHUNKS_MAX || (self.bytes > CACHE_BYTES_MAX && self.chunks.len() > 1) {
             let (_, oldest) = self.chunks.remove(0);
-            self.bytes -= oldest.bytes;
+            self.bytes -= oldest.body.bytes().len();
+            self.spare(oldest);
+        }
+    }
+
+    /// A buffer for a chunk of so many bytes: one that is there, unless most of it would stay unused.
+    fn buffer(&mut self, len: usize) -> BytesMut {
+        let fits = |spare: &BytesMut| spare.capacity() / 2 <= len;
+        let found = self.spare.iter().rposition(fits);
+        found.map_or_else(BytesMut::new, |found| self.spare.swap_remove(found))
+    }
+
+    /// Keeps the buffer of a chunk that nobody holds any more.
+    fn spare(&mut self, chunk: Arc<DecodedChunk>) {
+        if self.spare.len() < SPARE_MAX
+            && let Some(DecodedChunk { body, whole, .. }) = Arc::into_inner(chunk)
+        {
+            drop(body);
+            self.spare.extend(whole.try_into_mut());
         }
     }
 }
 
-fn damage(at: &Position, what: &'static str) -> StoreError {
+pub(crate) fn damage(at: &Position, what: &'static str) -> StoreError {
     Damage {
         segment: at.segment,
         offset: at.offset,

@@ -181,7 +181,7 @@ impl Deciding {
         link.basis(&self.owner, NOW)?;
         let mut permitted = 0;
         let mut decide = |record: &View| {
-            let decision = link.decide(&self.owner, record, NOW);
+            let decision = link.decide(&self.owner, &record.borrowed(), NOW);
             permitted += u64::from(black_box(decision).permit().is_some());
         };
         let begun = Instant::now();

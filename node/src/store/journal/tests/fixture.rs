@@ -222,7 +222,11 @@ pub(in crate::store::journal) fn answers(store: &dyn Store) -> Answers {
                 let stretch = store.read(&origin, from, ReadLimit { entries_max, bytes_max });
                 ask(
                     format!("{origin} from {from} {entries_max} {bytes_max}"),
-                    stretch.map(|found| format!("{found:?}")),
+                    stretch.map(|found| {
+                        let items = found.as_ref().map(|found| found.shared_items().collect::<Vec<_>>());
+                        let ends = found.map(|found| (found.from, found.end));
+                        format!("{items:?} {ends:?}")
+                    }),
                 );
             }
         }

@@ -75,7 +75,14 @@ fn items_of_a_chunk_share_one_buffer() {
         entries_max: 512,
         bytes_max: 1 << 20,
     };
-    let read = || store.read(origin, 0, limit).unwrap().unwrap().items;
+    let read = || {
+        store
+            .read(origin, 0, limit)
+            .unwrap()
+            .unwrap()
+            .shared_items()
+            .collect::<Vec<_>>()
+    };
     // Two readings give the same memory: nothing was copied.
     let pointer = |item: &icomm_proto::log::Item| match item {
         icomm_proto::log::Item::Disclosed(view) => Some(view.as_ptr()),
