@@ -7,7 +7,7 @@
 
 use bytes::Bytes;
 use icomm_policy::{Permit, SessionPolicy};
-use icomm_proto::log::{ChunkBuilder, Hash, InvalidChunkBody, ItemRef};
+use icomm_proto::log::{CHUNK_BYTES_MAX, CHUNK_ENTRIES_MAX, ChunkBuilder, Hash, InvalidChunkBody, ItemRef};
 use icomm_proto::{InvalidView, NotDenominalised, Origin, SectionSet, ViewRef, v1};
 use rustc_hash::FxHashMap;
 use thiserror::Error;
@@ -17,12 +17,15 @@ use super::feed::Prepared;
 use super::session::Peer;
 use crate::store::{ReadLimit, Store, StoreError, Stretch};
 
-/// How much is gathered into one chunk: enough to make signatures, syncs and notes cheap per entry, little enough for a
-/// slow link.
+/// How much is read at once: little enough to be still in the processor's cache when it is disclosed.
 pub const READ_LIMIT: ReadLimit = ReadLimit {
     entries_max: 1024,
     bytes_max: 1 << 20,
 };
+
+/// A chunk that is so long gets no more: signatures, syncs and notes are cheap per entry then, and it is little enough for
+/// a slow link.
+pub const CHUNK_BYTES_ENOUGH: usize = 768 << 10;
 
 /// Why a chunk could not be made. Ours: nothing was sent.
 #[derive(Debug, Error)]
@@ -66,13 +69,53 @@ pub fn prepare(
         terms: Vec::new(),
         runs: Vec::new(),
     };
-    let Some(stretch) = store.read(origin, from, READ_LIMIT)? else {
-        return Ok(None);
-    };
+    match gather(store, policy, origin, note.clone(), u64::MAX) {
+        // What comes before it can go; when its turn comes, it is told.
+        Err(Stuck { at, .. }) if at > from => gather(store, policy, origin, note, at),
+        gathered => gathered,
+    }
+    .map_err(|stuck| stuck.error)
+}
+
+/// Where a chunk could not be made further.
+struct Stuck {
+    at: u64,
+    error: DeliveryError,
+}
+
+/// A chunk from where the note begins: stretch after stretch while there is room, none of them from index `until` on.
+fn gather(
+    store: &dyn Store,
+    policy: &mut SessionPolicy,
+    origin: &Origin,
+    note: Note,
+    until: u64,
+) -> Result<Option<Prepared>, Stuck> {
+    let (from, now) = (note.from, note.time);
     let mut making = Making::new(note);
-    making.begin(&stretch);
-    making.add(policy, origin, &stretch, now)?;
-    making.finish(origin, stretch.end.checkpoint).map(Some)
+    let (mut next, mut checkpoint) = (from, None);
+    while next < until && !making.is_enough() {
+        let stuck = |error| Stuck { at: next, error };
+        let Some(stretch) = store
+            .read(origin, next, READ_LIMIT)
+            .map_err(|error| stuck(error.into()))?
+        else {
+            break;
+        };
+        match checkpoint {
+            None => making.begin(&stretch),
+            Some(_) if making.has_room(&stretch) => {}
+            Some(_) => break,
+        }
+        making.add(policy, origin, &stretch, now).map_err(stuck)?;
+        next = stretch.end.size();
+        checkpoint = Some(stretch.end.checkpoint);
+    }
+    let Some(checkpoint) = checkpoint else { return Ok(None) };
+    making
+        .finish(origin, checkpoint)
+        .map(Some)
+        .map_err(|error| Stuck { at: from, error })
 }
 
 /// A chunk in the making, and the note of it.
@@ -92,9 +135,13 @@ impl Making {
         }
     }
 
-    /// Makes room for as much as the stretch lets expect.
-    fn begin(&mut self, stretch: &Stretch) {
-        self.body = ChunkBuilder::with_capacity(stored_bytes(stretch));
+    /// Makes room for as much as the first stretch lets expect.
+    fn begin(&mut self, first: &Stretch) {
+        let bytes = stored_bytes(first);
+        self.body = ChunkBuilder::with_capacity(match bytes < READ_LIMIT.bytes_max / 4 {
+            true => bytes,
+            false => CHUNK_BYTES_ENOUGH + READ_LIMIT.bytes_max / 2,
+        });
     }
 
     /// Adds what the peer may have of each entry.
@@ -152,6 +199,17 @@ impl Making {
             chunk,
             note: note.encode()?,
         })
+    }
+
+    /// Whether all of a stretch is sure to fit.
+    fn has_room(&self, stretch: &Stretch) -> bool {
+        u64::from(self.body.count()) + stretch.count() <= u64::from(CHUNK_ENTRIES_MAX)
+            && self.body.len() + stored_bytes(stretch) <= CHUNK_BYTES_MAX / 2
+    }
+
+    /// Whether it is not worth while to read on.
+    fn is_enough(&self) -> bool {
+        self.body.len() >= CHUNK_BYTES_ENOUGH || self.body.count() + READ_LIMIT.entries_max > CHUNK_ENTRIES_MAX
     }
 }
 

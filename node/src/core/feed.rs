@@ -5,7 +5,7 @@
 //!          └ window ┘
 //! ```
 //!
-//! At most [`WINDOW_CHUNKS`] chunks are prepared or unacknowledged at a time, so a slow peer costs a bounded amount of
+//! At most [`WINDOW_CHUNKS`] chunks, of about [`WINDOW_BYTES`], are prepared or unacknowledged at a time, so a slow peer costs a bounded amount of
 //! memory and nothing else.
 //!
 //! A chunk costs a note, two syncs and two signatures however few entries it has. So what is there goes at once, chunk
@@ -20,6 +20,9 @@ use super::session::Action;
 
 /// Chunks that may be prepared or on their way without a receipt.
 pub const WINDOW_CHUNKS: usize = 4;
+
+/// Bytes of such chunks from which on no other is prepared.
+pub const WINDOW_BYTES: usize = 4 << 20;
 
 /// New entries that are worth a chunk of their own while another is under way.
 pub const GATHER_ENTRIES: u64 = 256;
@@ -50,8 +53,8 @@ pub struct Feed {
     stuck: bool,
     // Chunks whose notes are being made durable, in order, each with the ticket of its note.
     noting: VecDeque<(Ticket, v1::Chunk)>,
-    // Ends of the chunks sent and not yet acknowledged.
-    in_flight: VecDeque<u64>,
+    // Ends of the chunks sent and not yet acknowledged, and how long each is.
+    in_flight: VecDeque<(u64, usize)>,
 }
 
 impl Feed {
@@ -70,7 +73,11 @@ impl Feed {
         let entries = size.saturating_sub(self.next);
         let enough = match self.noting.len() + self.in_flight.len() {
             0 => entries > 0,
-            under_way => under_way < WINDOW_CHUNKS && (entries >= GATHER_ENTRIES || self.next < self.known),
+            under_way => {
+                under_way < WINDOW_CHUNKS
+                    && self.bytes_under_way() < WINDOW_BYTES
+                    && (entries >= GATHER_ENTRIES || self.next < self.known)
+            }
         };
         if enough && !self.reading && !self.stuck {
             self.reading = true;
@@ -81,6 +88,11 @@ impl Feed {
                 entries,
             });
         }
+    }
+
+    fn bytes_under_way(&self) -> usize {
+        let noting = self.noting.iter().map(|(_, chunk)| chunk.body.len());
+        noting.chain(self.in_flight.iter().map(|(_, bytes)| *bytes)).sum()
     }
 
     /// Something changed: what could not be read may be readable now.
@@ -105,13 +117,14 @@ impl Feed {
     /// A note is durable: gives its chunk to send, or nothing if a new want made it stale. Notes become durable in order.
     pub fn noted(&mut self, ticket: Ticket) -> Option<v1::Chunk> {
         let (_, chunk) = self.noting.pop_front_if(|(waiting, _)| *waiting == ticket)?;
-        self.in_flight.push_back(chunk.from + u64::from(chunk.count));
+        self.in_flight
+            .push_back((chunk.from + u64::from(chunk.count), chunk.body.len()));
         Some(chunk)
     }
 
     /// The peer holds the log durably up to `size`.
     pub fn received(&mut self, size: u64) {
-        while self.in_flight.front().is_some_and(|&end| end <= size) {
+        while self.in_flight.front().is_some_and(|(end, _)| *end <= size) {
             self.in_flight.pop_front();
         }
     }
@@ -160,6 +173,31 @@ mod tests {
         assert_eq!(reads(&mut feed, 1000), Vec::<u64>::new());
         feed.received(10);
         assert_eq!(reads(&mut feed, 1000), vec![40]);
+    }
+
+    #[test]
+    fn the_window_is_bounded_in_bytes_too() {
+        let mut feed = Feed::default();
+        feed.restart(0);
+        let long = |from| {
+            let mut prepared = chunk(from, 10);
+            prepared.as_mut().unwrap().chunk.body = vec![0; WINDOW_BYTES / 2].into();
+            prepared
+        };
+        for k in 0..2 {
+            assert_eq!(reads(&mut feed, 1000), vec![k * 10]);
+            assert!(feed.prepared(Ticket(k), long(k * 10)).is_some());
+        }
+        assert_eq!(
+            reads(&mut feed, 1000),
+            Vec::<u64>::new(),
+            "two that wait for their notes"
+        );
+        feed.noted(Ticket(0)).unwrap();
+        feed.noted(Ticket(1)).unwrap();
+        assert_eq!(reads(&mut feed, 1000), Vec::<u64>::new(), "two on their way");
+        feed.received(10);
+        assert_eq!(reads(&mut feed, 1000), vec![20]);
     }
 
     #[test]

@@ -273,14 +273,38 @@ fn without_its_note_no_chunk_leaves() {
     assert_eq!(did.closed[0].1.code, "store");
 }
 
-/// A store that refuses to append while it is told to.
+#[test]
+fn commits_go_in_one_chunk_up_to_where_the_store_is_damaged() {
+    let network = Network::new();
+    let store = Arc::new(Failing::default());
+    let mut node = network.node_over("KE", store.clone());
+    let own = log("KE/main", 4);
+    node.holds(&own);
+    node.adopt(&agreement(&bilateral("KE", "UG"), &["KE", "UG"]));
+    let (link, _) = node.link(network.peer("UG"), &[]);
+    store.damage(3);
+    let did = node.frame(link, want(&own, 0));
+    let [chunk] = did.chunks(link)[..] else {
+        panic!("not one chunk: {did:?}")
+    };
+    assert_eq!((chunk.from, chunk.count), (0, 3));
+    assert_eq!(chunk.checkpoint, own.checkpoint(3));
+}
+
+/// A store that refuses to append while it is told to, and to read what is damaged.
 #[derive(Default)]
 pub(super) struct Failing {
     kept: MemoryStore,
     fails: AtomicBool,
+    /// The index from which on entries are damaged, if it is not zero.
+    damaged: AtomicU64,
 }
 
 impl Failing {
+    fn damage(&self, from: u64) {
+        self.damaged.store(from, Ordering::SeqCst);
+    }
+
     fn fail(&self, fails: bool) {
         self.fails.store(fails, Ordering::SeqCst);
     }
@@ -309,6 +333,17 @@ impl Store for Failing {
         from: u64,
         limit: crate::store::ReadLimit,
     ) -> Result<Option<crate::store::Stretch>, StoreError> {
+        let damaged = self.damaged.load(Ordering::SeqCst);
+        if damaged == 0 {
+            return self.kept.read(origin, from, limit);
+        }
+        if from >= damaged {
+            let (segment, offset, what) = (1, 0, "the body of a part");
+            return Err(crate::store::Damage { segment, offset, what }.into());
+        }
+        // Commit by commit, as from a disk where each is long.
+        let (entries_max, bytes_max) = (1, 1);
+        let limit = crate::store::ReadLimit { entries_max, bytes_max };
         self.kept.read(origin, from, limit)
     }
     fn entry(&self, origin: &Origin, index: u64) -> Result<Option<icomm_proto::log::Item>, StoreError> {

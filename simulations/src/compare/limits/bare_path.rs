@@ -45,7 +45,7 @@ use crate::compare::{
 };
 
 /// Entries in a chunk, as icomm gathers them.
-const CHUNK_ENTRIES: u64 = 1024;
+const CHUNK_ENTRIES: u64 = 2048;
 /// Bytes of what a chunk's signature is over: the log's size and its root.
 const SIGNED_BYTES: usize = 8 + 32;
 const SIGNATURE_BYTES: usize = 64;

@@ -18,7 +18,7 @@ use super::{
 /// Bytes of the note of a chunk's disclosure, about as many as icomm's has.
 const NOTE_BYTES: usize = 200;
 /// Room for a chunk's items, so that its buffer grows once at most.
-const CHUNK_BYTES: usize = 512 << 10;
+const CHUNK_BYTES: usize = 2 << 20;
 /// Bytes of a section before its content: number, salt, length.
 const SECTION_HEAD_BYTES: usize = 1 + 16 + 4;
 

@@ -6,7 +6,7 @@ use icomm_node::{environment::Environment, network::Folder};
 
 use super::*;
 
-const RECORDS: u64 = 1500;
+const RECORDS: u64 = 3000;
 
 fn bench(folder: &Folder) -> Bench {
     Bench::of_test(folder.path(), RECORDS)
