@@ -105,10 +105,14 @@ fn item(rest: &mut &[u8], disclosed: &mut Views) -> Option<Hash> {
             let (len, view) = view.split_first_chunk()?;
             let (entry, section) = view.split_at_checked(usize::from(u16::from_be_bytes(*len)))?;
             // Count and number of the section before its salt, its length after.
-            let (salt, section) = section.get(2..)?.split_first_chunk::<SALT_BYTES>()?;
-            let hash = section_hash(SectionKind::Case, salt, section.get(4..)?);
+            let (salt, section) = section
+                .strip_prefix(&[1, SectionKind::Case.number()])?
+                .split_first_chunk::<SALT_BYTES>()?;
+            let (len, content) = section.split_first_chunk()?;
+            let hash = section_hash(SectionKind::Case, salt, content);
             let committed = entry.get(FIRST_HASH_AT..)?.first_chunk()?;
-            (hash == *committed).then(|| leaf_hash(entry))
+            let whole = u32::from_be_bytes(*len) as usize == content.len();
+            (whole && hash == *committed).then(|| leaf_hash(entry))
         }
         _ => None,
     }
