@@ -16,7 +16,7 @@ use crate::intake::rows::{Fault, FileError, Format, Header, Row, Source};
 use crate::intake::sink::Submission;
 
 /// A batch with so many bytes of drafts goes, however few rows it has: some rows are long, and a message is bounded.
-const BATCH_BYTES: usize = 1 << 20;
+const BATCH_BYTES: usize = 512 << 10;
 
 /// Rows in the order of the file; drafts in the order of the items that have one.
 #[derive(Default)]

@@ -348,10 +348,10 @@ async fn a_batch_of_long_rows_goes_before_it_has_all_its_rows() {
         .unwrap();
     assert_eq!(summary.counters.valid, 100);
     let weights = sink.0.into_inner().unwrap();
-    let bounds = 1 << 20..(1 << 20) + CELL_BYTES + 100;
+    let bounds = 512 << 10..(512 << 10) + CELL_BYTES + 100;
     let (last, full) = weights.split_last().unwrap();
     assert!(
-        full.len() == 2 && full.iter().all(|bytes| bounds.contains(bytes)),
+        full.len() >= 2 && full.iter().all(|bytes| bounds.contains(bytes)),
         "{weights:?}"
     );
     assert!(*last < bounds.start);

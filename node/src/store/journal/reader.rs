@@ -20,8 +20,8 @@ use crate::store::{Boundary, Damage, StoreError, disk::DiskFile};
 
 /// Chunks kept in memory.
 const CACHE_CHUNKS_MAX: usize = 64;
-/// Bytes of chunks kept in memory.
-const CACHE_BYTES_MAX: usize = 32 << 20;
+/// Bytes of chunks kept in memory: enough for links that read the same log at about the same time.
+const CACHE_BYTES_MAX: usize = 8 << 20;
 
 /// Buffers kept for the next chunks.
 const SPARE_MAX: usize = 4;
@@ -172,9 +172,9 @@ impl Cache {
         }
     }
 
-    /// A buffer for a chunk of so many bytes: one that is there, unless most of it would stay unused.
+    /// A buffer for a chunk of so many bytes: one that is there, unless much of it would stay unused.
     fn buffer(&mut self, len: usize) -> BytesMut {
-        let fits = |spare: &BytesMut| spare.capacity() / 2 <= len;
+        let fits = |spare: &BytesMut| spare.capacity() / 4 * 3 <= len;
         let found = self.spare.iter().rposition(fits);
         found.map_or_else(BytesMut::new, |found| self.spare.swap_remove(found))
     }
