@@ -14,11 +14,12 @@ mod drafts;
 #[path = "build/sections.rs"]
 mod sections;
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "icomm/v1/sensitivity.proto",
     "icomm/v1/record.proto",
     "icomm/v1/link.proto",
     "icomm/v1/node.proto",
+    "icomm/v1/proof.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

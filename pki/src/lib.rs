@@ -54,6 +54,7 @@ mod credentials;
 mod enrolment;
 pub mod key;
 pub mod name;
+mod path;
 mod peer;
 mod pem;
 mod revocation;
@@ -77,6 +78,7 @@ pub use credentials::{InvalidCredentials, NodeCredentials};
 pub use enrolment::{Enrolment, EnrolmentRequest, InvalidEnrolment, InvalidRequest, REQUEST_BYTES_MAX};
 pub use key::{Domain, InvalidKey, InvalidSignature, MemberKey, MemberPublicKey, NodeKey, PeerId, Signature};
 pub use name::{InvalidName, MemberId, NodeName, Role, TrustDomain};
+pub use path::{InvalidMemberPath, MemberPath};
 pub use peer::{InvalidPeer, PeerIdentity, authenticate, authenticate_libp2p};
 pub use revocation::{
     InvalidReason, InvalidRevocationList, REVOCATION_LIST_BYTES_MAX, Revocation, RevocationList, RevocationReason,

@@ -15,14 +15,17 @@
 //! ```
 //!
 //! Everything here is without I/O. Other people's tools can check the bytes: hashing and proofs follow RFC 6962 and
-//! RFC 9162, checkpoints are C2SP `tlog-checkpoint` in C2SP `signed-note`.
+//! RFC 9162, checkpoints are C2SP `tlog-checkpoint` in C2SP `signed-note`, witnesses' lines on them C2SP `tlog-cosignature`,
+//! and a proof that leaves the house is a C2SP `tlog-proof`.
 
 mod checkpoint;
 mod chunk;
+mod cosignature;
 mod frontier;
 mod hash;
 mod note;
 mod proof;
+mod tlog_proof;
 mod verify;
 
 pub use checkpoint::{Checkpoint, InvalidCheckpoint, SignedCheckpoint, VerifiedCheckpoint};
@@ -30,6 +33,7 @@ pub use chunk::{
     CHUNK_BYTES_MAX, CHUNK_ENTRIES_MAX, ChunkBody, ChunkBuilder, InvalidChunkBody, Item, ItemRef, ItemRefs,
     VIEW_BYTES_MAX,
 };
+pub use cosignature::{COSIGNATURE_TIME_MAX, cosigner_key_id};
 pub use frontier::{Frontier, InvalidFrontier, LOG_SIZE_MAX};
 pub use hash::{Hash, InvalidHash, empty_root, leaf_hash, node_hash};
 pub use note::{InvalidNote, NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX, NoteSignature, SignedNote, key_id};
@@ -37,4 +41,5 @@ pub use proof::{
     ConsistencyProof, InclusionProof, InvalidProof, LeafHashes, OutOfRange, ProofError, consistency_proof,
     inclusion_proof,
 };
+pub use tlog_proof::{InvalidTlogProof, TLOG_PROOF_BYTES_MAX, TLOG_PROOF_HASHES_MAX, TlogProof};
 pub use verify::{InvalidChunk, VerifiedChunk, verify_chunk, verify_chunk_with, verify_overlay};

@@ -7,7 +7,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
     link::{DialState, Outcome as ProbeOutcome, Probe, Report},
-    node::{AgreementStatus, Check, HeldEntry, Level, LinkStatus, LogStatus, Outcome, Status},
+    node::{AgreementStatus, Check, HeldEntry, Level, LinkStatus, LogStatus, Outcome, ProofFile, Status},
 };
 
 pub(super) fn status(
@@ -67,6 +67,27 @@ pub(super) fn log(status: LogStatus) -> v1::LogStatus {
         // A signed note is text.
         checkpoint: String::from_utf8_lossy(&checkpoint).into_owned(),
         agreements,
+    }
+}
+
+pub(super) fn proof(file: ProofFile) -> v1::ProveReply {
+    let ProofFile {
+        bytes,
+        origin,
+        index,
+        version,
+        size,
+        sections,
+        witnesses,
+    } = file;
+    v1::ProveReply {
+        proof: bytes.into(),
+        origin: origin.to_string(),
+        index,
+        version,
+        size,
+        sections: names(sections),
+        witnesses: witnesses.iter().map(ToString::to_string).collect(),
     }
 }
 

@@ -10,13 +10,14 @@
 //!
 //! The caller is this member's own program, so messages say everything that helps; they quote no record.
 
+use icomm_proto::log::ProofError as InclusionError;
 use tonic::{Code, Status};
 
 use crate::{
     causes::chain,
     core::law::AdoptError,
     issuer::IssueError,
-    node::{AgreementError, HoldingsError, SubmitError},
+    node::{AgreementError, HoldingsError, ProofError, SubmitError},
     store::StoreError,
 };
 
@@ -57,6 +58,23 @@ impl From<AgreementError> for Status {
                 Code::NotFound
             }
             AgreementError::Holdings(holdings) => of_holdings(holdings),
+        };
+        Self::new(code, chain(&error))
+    }
+}
+
+impl From<ProofError> for Status {
+    fn from(error: ProofError) -> Self {
+        let code = match &error {
+            ProofError::Recipient => Code::InvalidArgument,
+            ProofError::UnknownRecord(_) => Code::NotFound,
+            ProofError::NotAllowed { .. } | ProofError::Sections { .. } | ProofError::UnknownMember(_) => {
+                Code::FailedPrecondition
+            }
+            ProofError::Holdings(holdings) => of_holdings(holdings),
+            ProofError::Inclusion(InclusionError::Source(store)) | ProofError::Note(store) => of_store(store),
+            ProofError::Inclusion(_) | ProofError::Checkpoint(_) => Code::DataLoss,
+            ProofError::Encoding(_) => Code::Internal,
         };
         Self::new(code, chain(&error))
     }

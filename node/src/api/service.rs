@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use icomm_pki::MemberId;
-use icomm_proto::{Origin, RecordId, v1, v1::node_server};
+use icomm_proto::{Origin, RecordId, SectionKind, SectionSet, v1, v1::node_server};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -14,7 +14,7 @@ use super::{
     watch,
 };
 use crate::{
-    node::{Node, Submission},
+    node::{Node, ProofRequest, Submission},
     store::IntakeKey,
 };
 
@@ -68,6 +68,11 @@ fn record_id(text: &str) -> Result<RecordId, Status> {
 
 fn member(text: &str) -> Result<MemberId, Status> {
     text.parse().map_err(|error: icomm_pki::InvalidName| unreadable(&error))
+}
+
+fn sections(names: &[String]) -> Result<SectionSet, Status> {
+    let kinds = names.iter().map(|name| name.parse::<SectionKind>());
+    kinds.collect::<Result<_, _>>().map_err(|error| unreadable(&error))
 }
 
 fn submission(key: &Bytes, draft: Option<Bytes>) -> Result<Submission, Status> {
@@ -221,6 +226,30 @@ impl node_server::Node for Service {
         observed("VerifyLog", async {
             let origin = self.origin(&request.into_inner().origin)?;
             self.blocking(move |node| Ok(convert::log(node.verify_log(&origin)?)))
+                .await
+        })
+        .await
+    }
+
+    async fn prove(&self, request: Request<v1::ProveRequest>) -> Result<Response<v1::ProveReply>, Status> {
+        observed("Prove", async {
+            let v1::ProveRequest {
+                record_id: id,
+                version,
+                sections: names,
+                recipient,
+            } = request.into_inner();
+            let request = ProofRequest {
+                record: record_id(&id)?,
+                version: (version > 0).then_some(version),
+                sections: if names.is_empty() {
+                    SectionSet::open()
+                } else {
+                    sections(&names)?
+                },
+                recipient,
+            };
+            self.blocking(move |node| Ok(convert::proof(node.prove(&request)?)))
                 .await
         })
         .await

@@ -1,5 +1,7 @@
 //! `icomm log`: the signed logs that this node holds.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use comfy_table::{CellAlignment, Table};
 use icomm_proto::v1;
@@ -10,11 +12,14 @@ use super::{
     output::{count, table, yes_no},
 };
 
+mod proof;
+
 /// Signed logs
 #[derive(Debug, Subcommand)]
 pub(super) enum Log {
     List(List),
     Checkpoint(Checkpoint),
+    Prove(proof::Prove),
     Verify(Verify),
 }
 
@@ -43,18 +48,23 @@ pub(super) struct Checkpoint {
     origin: String,
 }
 
-/// Read everything held of a log and check it against its owner's signature
+/// Check logs held here, or with --root proof files of anybody, against their owner's signature
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Every entry and every disclosed section is read from disk and hashed again, up to the signed root.
-Exits with 1 when anything is damaged.
+Of a log every entry and every disclosed section is read from disk and hashed again, up to the signed root.
+With --root no node is asked: the files are checked off-line, every signature and hash up to that certificate.
+Exits with 1 when anything does not hold.
 
-Example:
-  icomm log verify KE/main")]
+Examples:
+  icomm log verify KE/main
+  icomm log verify case.tlog-proof --root root.pem")]
 pub(super) struct Verify {
-    /// The log, MEMBER/NAME; several, or none for every log held
-    #[arg(value_name = "ORIGIN")]
-    origins: Vec<String>,
+    /// The log, MEMBER/NAME; several, or none for every log held. With --root: files that `icomm log prove` wrote
+    #[arg(value_name = "ORIGIN|FILE")]
+    targets: Vec<String>,
+    /// The root authority's certificate, PEM, as you trust it: check files off-line
+    #[arg(long, value_name = "FILE", requires = "targets")]
+    root: Option<PathBuf>,
 }
 
 impl Log {
@@ -90,7 +100,12 @@ impl Log {
                     .answer(&to_json(&log)?, || log.checkpoint.trim_end().to_owned())?;
                 Ok(Exit::Ok)
             }
-            Self::Verify(Verify { origins }) => verify(context, origins).await,
+            Self::Prove(prove) => prove.run(context).await,
+            Self::Verify(Verify {
+                targets,
+                root: Some(root),
+            }) => proof::verify(context, &targets, &root),
+            Self::Verify(Verify { targets, root: None }) => verify(context, targets).await,
         }
     }
 }

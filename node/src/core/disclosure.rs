@@ -38,9 +38,9 @@ impl Terms {
 pub struct Note {
     /// Seconds since 1970.
     pub time: u64,
-    /// The receiving member.
+    /// The receiving member; for a proof that was handed out, who has it, in words.
     pub to: String,
-    /// Its node.
+    /// Its node; `file` for a proof that was handed out.
     pub node: String,
     /// The log.
     pub origin: String,

@@ -143,10 +143,15 @@ impl AuthorityCertificate {
 
     /// Whether `root` issued and signed this certificate. Dates and revocation are checked with each path.
     pub(crate) fn is_issued_by(&self, root: &Self) -> bool {
-        let (Ok(own), Ok(above)) = (read(&self.der), read(&root.der)) else {
+        root.issued(&self.der, &self.issuer)
+    }
+
+    /// Whether this authority signed a certificate that names `issuer` as its issuer.
+    pub(crate) fn issued(&self, der: &CertificateDer<'_>, issuer: &[u8]) -> bool {
+        let (Ok(certificate), Ok(own)) = (read(der), read(&self.der)) else {
             return false;
         };
-        self.issuer == root.subject && own.verify_signature(Some(above.public_key())).is_ok()
+        issuer == self.subject && certificate.verify_signature(Some(own.public_key())).is_ok()
     }
 
     /// The DER of the subject name.

@@ -8,5 +8,6 @@ mod directories;
 mod enrolment;
 mod handshakes;
 mod network;
+mod paths;
 mod profiles;
 mod renewal;

@@ -30,24 +30,29 @@ const ED25519: u8 = 0x01;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedNote {
     // INVARIANT: ends in a newline and holds no other control character.
-    text: String,
+    pub(super) text: String,
     // INVARIANT: at least one, at most `NOTE_SIGNATURES_MAX`.
-    signatures: Vec<NoteSignature>,
+    pub(super) signatures: Vec<NoteSignature>,
 }
 
 /// One signature line, of any key and algorithm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoteSignature {
-    name: String,
-    key_id: [u8; 4],
-    signature: Vec<u8>,
+    pub(super) name: String,
+    pub(super) key_id: [u8; 4],
+    pub(super) signature: Vec<u8>,
 }
 
 /// The key id of an Ed25519 key under a name.
 pub fn key_id(name: &str, key: &[u8; 32]) -> [u8; 4] {
+    typed_key_id(name, ED25519, key)
+}
+
+/// The key id of a key under a name, for one type of signature.
+pub(super) fn typed_key_id(name: &str, signature_type: u8, key: &[u8; 32]) -> [u8; 4] {
     let mut sha = Sha256::new();
     sha.update(name.as_bytes());
-    sha.update([b'\n', ED25519]);
+    sha.update([b'\n', signature_type]);
     sha.update(key);
     let [a, b, c, d, ..]: [u8; 32] = sha.finalize().into();
     [a, b, c, d]
@@ -121,11 +126,7 @@ impl SignedNote {
     /// says so verifies.
     pub fn verify(&self, name: &str, key: &MemberPublicKey) -> Result<(), InvalidNote> {
         let id = key_id(name, key.as_bytes());
-        let mut lines = self
-            .signatures
-            .iter()
-            .filter(|line| line.name == name && line.key_id == id)
-            .peekable();
+        let mut lines = self.signatures.iter().filter(|line| line.is_of(name, id)).peekable();
         if lines.peek().is_none() {
             return Err(InvalidNote::NotSignedBy(name.to_owned()));
         }
@@ -159,6 +160,11 @@ impl NoteSignature {
     /// The id of the key, as the line gives it.
     pub fn key_id(&self) -> [u8; 4] {
         self.key_id
+    }
+
+    /// Whether the line says that it is by this key of this name.
+    pub(super) fn is_of(&self, name: &str, key_id: [u8; 4]) -> bool {
+        self.name == name && self.key_id == key_id
     }
 
     fn parse(line: &str) -> Result<Self, InvalidNote> {
@@ -198,7 +204,7 @@ fn check_text(text: &str) -> Result<(), InvalidNote> {
     Ok(())
 }
 
-fn check_name(name: &str) -> Result<(), InvalidNote> {
+pub(super) fn check_name(name: &str) -> Result<(), InvalidNote> {
     if name.is_empty() || name.chars().any(|c| c.is_whitespace() || c == '+' || c < ' ') {
         return Err(InvalidNote::Name(name.chars().take(80).collect()));
     }
@@ -232,6 +238,9 @@ pub enum InvalidNote {
     /// A key name is empty or has spaces or a plus.
     #[error("`{0}` is not a key name: it is empty or has a space or plus in it")]
     Name(String),
+    /// A cosignature can't state a time beyond [`COSIGNATURE_TIME_MAX`](super::COSIGNATURE_TIME_MAX).
+    #[error("a cosignature can't be of the time {0}")]
+    CosignatureTime(u64),
     /// Two notes over different texts can't be merged.
     #[error("the notes have different texts")]
     OtherText,

@@ -20,5 +20,7 @@ mod interrupted;
 mod leak;
 mod offline;
 mod operator;
+mod place;
+mod proofs;
 mod real_data;
 mod refused;

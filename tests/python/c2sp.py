@@ -1,0 +1,58 @@
+"""Checks a proof file with somebody else's code: aics-tlog for notes, cosignatures and inclusion.
+
+Usage: c2sp.py FILE KEY [WITNESS KEY]   keys are Ed25519, base64. Prints what was found as JSON.
+"""
+
+import base64
+import json
+import sys
+
+import aics_tlog
+
+
+def sections(text):
+    """The parts of a C2SP tlog-proof: extra, index, hashes, note."""
+    head, note = text.split("\n\n", 1)
+    lines = head.split("\n")
+    assert lines.pop(0) == "c2sp.org/tlog-proof@v1"
+    extra = base64.b64decode(lines.pop(0).removeprefix("extra "), validate=True)
+    index = int(lines.pop(0).removeprefix("index "))
+    return extra, index, [base64.b64decode(line, validate=True) for line in lines], note
+
+
+def varint(data, at):
+    value = shift = 0
+    while True:
+        byte = data[at]
+        value |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if not byte & 0x80:
+            return value, at
+
+
+def entry(extra):
+    """The entry's bytes: the evidence's first field is the view, which begins with the entry and its length."""
+    assert extra[0] == 0x0A
+    length, at = varint(extra, 1)
+    view = extra[at : at + length]
+    return view[2 : 2 + int.from_bytes(view[:2], "big")]
+
+
+file, key, *witness = sys.argv[1:]
+with open(file, encoding="utf-8") as text:
+    extra, index, hashes, note = sections(text.read())
+parsed = aics_tlog.parse_note(note)
+checkpoint = aics_tlog.parse_checkpoint(parsed.text)
+log_key = aics_tlog.vkey_from_ed25519(checkpoint.origin, base64.b64decode(key))
+witnesses = [aics_tlog.cosignature_vkey(witness[0], base64.b64decode(witness[1]))] if witness else []
+result = aics_tlog.verify_checkpoint(parsed, log_key, witnesses, quorum=len(witnesses))
+included = aics_tlog.verify_leaf_inclusion(entry(extra), index, checkpoint.size, hashes, checkpoint.root)
+other = aics_tlog.verify_leaf_inclusion(entry(extra) + b"x", index, checkpoint.size, hashes, checkpoint.root)
+print(json.dumps({
+    "origin": checkpoint.origin,
+    "size": checkpoint.size,
+    "index": index,
+    "checkpoint": bool(result.ok),
+    "included": included,
+    "another_entry_included": other,
+}))

@@ -1,0 +1,134 @@
+//! A folder in which an operator works with commands alone, and the network that is founded there.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::PathBuf,
+    process::{Child, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use crate::bench::{ends_with, icomm, text};
+
+/// A node that is killed when the test ends.
+pub(crate) struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+pub(crate) struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// WCO, RILO-ESA, and KE and UG in its region: authorities, certificates, bundle, and nodes that run.
+    pub(crate) fn found(&self) -> [Running; 4] {
+        let [ke, ug, esa, wco] = std::array::from_fn(|_| free_port());
+        let domain = "--trust-domain demo.icomm.example";
+        self.does(&format!("pki root --authority root-ca --member WCO {domain}"));
+        self.does(&format!("pki region --authority esa-ca --member RILO-ESA {domain}"));
+        self.does("pki issue-region esa-ca/public/request.pem --authority root-ca --members KE UG --out chain.pem");
+        self.does("pki region --authority esa-ca --chain chain.pem");
+        for (home, member, authority, role, region, port) in [
+            ("wco", "WCO", "root-ca", "global", "", wco),
+            ("esa", "RILO-ESA", "root-ca", "regional", "", esa),
+            ("ke", "KE", "esa-ca", "national", "--region RILO-ESA", ke),
+            ("ug", "UG", "esa-ca", "national", "--region RILO-ESA", ug),
+        ] {
+            self.does(&format!(
+                "init --home {home} --member {member} --node gw1 {domain} --tls 127.0.0.1:{port}"
+            ));
+            self.does(&format!(
+                "pki issue {home}/identity/request.pem --authority {authority} --role {role} {region} \
+                 --address tls://127.0.0.1:{port} --out {home}.pem"
+            ));
+        }
+        self.does("pki bundle --authority root-ca --home wco --include esa-ca/public --out bundle.json");
+        for home in ["wco", "esa", "ke", "ug"] {
+            self.does(&format!("pki install {home}.pem bundle.json --home {home}"));
+        }
+        ["wco", "esa", "ke", "ug"].map(|home| self.runs(home))
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Runs `icomm` with this line in the folder; ends with 0.
+    pub(crate) fn does(&self, line: &str) -> String {
+        self.ends(0, line)
+    }
+
+    pub(crate) fn ends(&self, code: i32, line: &str) -> String {
+        let mut command = icomm();
+        command.current_dir(self.folder.path()).args(line.split_whitespace());
+        let output = ends_with(code, &mut command);
+        if code == 0 {
+            text(&output.stdout)
+        } else {
+            text(&output.stderr)
+        }
+    }
+
+    pub(crate) fn runs(&self, home: &str) -> Running {
+        let log = fs::File::create(self.path(&format!("{home}.log"))).unwrap();
+        let mut command = icomm();
+        command
+            .current_dir(self.folder.path())
+            .args(["run", "--home", home])
+            .stdout(Stdio::null())
+            .stderr(log);
+        let running = Running(command.spawn().unwrap());
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let mut command = icomm();
+            command
+                .current_dir(self.folder.path())
+                .args(["status", "--json", "--home", home]);
+            let output = command.output().unwrap();
+            if output.status.success() {
+                let status: Value = serde_json::from_slice(&output.stdout).unwrap();
+                if status["serving"] == true {
+                    return running;
+                }
+            }
+            let log = || fs::read_to_string(self.path(&format!("{home}.log"))).unwrap();
+            assert!(
+                Instant::now() < deadline,
+                "{home} does not serve: {}{}",
+                text(&output.stderr),
+                log()
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+pub(crate) const CASES: &str =
+    "administration,short_form,report_type,handling_code,seizure_date,seizure_country,conveyance_type,\
+goods_1_category,goods_1_kind,goods_1_quantity,goods_1_unit,person_1_role,person_1_family_name
+KE,yes,seizure,H0,2026-11-02,KE,commercial-air,drugs,heroin,12.5,KGM,courier,Synth-Mwangi
+KE,yes,seizure,H0,2026-11-02,KE,commercial-air,drugs,heroin,12.5,KGM,courier,Synth-Mwangi
+KE,yes,seizure,H0,2026-13-02,KE,commercial-air,drugs,heroin,12.5,KGM,courier,Synth-Otieno
+UG,yes,seizure,H0,2026-11-03,UG,commercial-air,drugs,heroin,1,KGM,courier,Synth-Okello
+";
+
+pub(crate) fn json_lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
