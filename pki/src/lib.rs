@@ -86,4 +86,4 @@ pub use revocation::{
 /// The DER types that certificates and revocation lists travel in, as rustls understands them.
 pub use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 pub use trust::{INTERMEDIATES_MAX, InvalidPath, InvalidTrust};
-pub use validity::{CLOCK_SKEW_MAX, InvalidValidity, Validity};
+pub use validity::{CLOCK_SKEW_MAX, InvalidValidity, Validity, moment_at};

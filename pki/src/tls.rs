@@ -16,9 +16,8 @@ use rustls::{
     time_provider::TimeProvider,
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-use time::OffsetDateTime;
 
-use crate::{InvalidPeer, MemberId, NodeCredentials, NodeName, PeerIdentity, VerifiedBundle, authenticate};
+use crate::{InvalidPeer, MemberId, NodeCredentials, NodeName, PeerIdentity, VerifiedBundle, authenticate, moment_at};
 
 /// The only application protocol of a link: HTTP/2.
 const ALPN: &[u8] = b"h2";
@@ -112,9 +111,7 @@ impl PeerVerifier {
             .take(crate::CHAIN_LENGTH_MAX + 1)
             .cloned()
             .collect();
-        let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-        let now = OffsetDateTime::from_unix_timestamp(seconds);
-        let now = now.map_err(|_| InvalidPeer::BundleExpired(self.bundle.expires()))?;
+        let now = moment_at(now.as_secs()).ok_or_else(|| InvalidPeer::BundleExpired(self.bundle.expires()))?;
         authenticate(&chain, &self.bundle, now)
     }
 

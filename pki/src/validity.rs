@@ -61,6 +61,12 @@ impl Validity {
     }
 }
 
+/// The moment so many seconds after the start of 1970; none beyond the year 9999.
+#[must_use]
+pub fn moment_at(unix_seconds: u64) -> Option<OffsetDateTime> {
+    OffsetDateTime::from_unix_timestamp(i64::try_from(unix_seconds).ok()?).ok()
+}
+
 /// The moment in UTC without its fraction of a second, as certificates and bundles can say it.
 pub(crate) fn whole_seconds(moment: OffsetDateTime) -> OffsetDateTime {
     let moment = moment.to_offset(UtcOffset::UTC);

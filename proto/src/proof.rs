@@ -14,14 +14,14 @@
 use bytes::Bytes;
 use icomm_pki::{
     AuthorityCertificate, CertificateDer, InvalidMemberPath, MemberCertificate, MemberId, MemberPath, TrustDomain,
+    moment_at,
 };
 use prost::Message;
 use thiserror::Error;
-use time::OffsetDateTime;
 
 use crate::log::{
-    Checkpoint, InclusionProof, InvalidCheckpoint, InvalidNote, InvalidProof, InvalidTlogProof, NOTE_SIGNATURES_MAX,
-    SignedNote, TlogProof,
+    InclusionProof, InvalidCheckpoint, InvalidNote, InvalidProof, InvalidTlogProof, NOTE_SIGNATURES_MAX, SignedNote,
+    TlogProof,
 };
 use crate::{InvalidOrigin, InvalidView, Origin, Tampered, VerifiedView, View, v1};
 
@@ -211,14 +211,6 @@ impl RecordProof {
         })
     }
 
-    /// What the checkpoint says, unverified.
-    ///
-    /// # Errors
-    /// It is none.
-    pub fn checkpoint(&self) -> Result<Checkpoint, InvalidCheckpoint> {
-        self.proof.checkpoint()
-    }
-
     fn witnessed(
         &self,
         name: &str,
@@ -238,10 +230,7 @@ impl RecordProof {
             Ok(None) => return Err(refused(None)),
             Err(invalid) => return Err(refused(Some(invalid))),
         };
-        let moment = i64::try_from(time)
-            .ok()
-            .and_then(|time| OffsetDateTime::from_unix_timestamp(time).ok());
-        let in_time = moment.is_some_and(|moment| path.counts_at(moment) && self.originator.counts_at(moment));
+        let in_time = moment_at(time).is_some_and(|moment| path.counts_at(moment) && self.originator.counts_at(moment));
         Ok(Witnessed {
             member: certificate.member().clone(),
             time,

@@ -1,6 +1,6 @@
-"""Checks a proof file with somebody else's code: aics-tlog for notes, cosignatures and inclusion.
+"""Checks a proof file with somebody else's code: aics-tlog for the checkpoint and the inclusion.
 
-Usage: c2sp.py FILE KEY [WITNESS KEY]   keys are Ed25519, base64. Prints what was found as JSON.
+Usage: c2sp.py FILE KEY   the originator's Ed25519 key, base64. Prints what was found as JSON.
 """
 
 import base64
@@ -38,14 +38,13 @@ def entry(extra):
     return view[2 : 2 + int.from_bytes(view[:2], "big")]
 
 
-file, key, *witness = sys.argv[1:]
+file, key = sys.argv[1:]
 with open(file, encoding="utf-8") as text:
     extra, index, hashes, note = sections(text.read())
 parsed = aics_tlog.parse_note(note)
 checkpoint = aics_tlog.parse_checkpoint(parsed.text)
 log_key = aics_tlog.vkey_from_ed25519(checkpoint.origin, base64.b64decode(key))
-witnesses = [aics_tlog.cosignature_vkey(witness[0], base64.b64decode(witness[1]))] if witness else []
-result = aics_tlog.verify_checkpoint(parsed, log_key, witnesses, quorum=len(witnesses))
+result = aics_tlog.verify_checkpoint(parsed, log_key)
 included = aics_tlog.verify_leaf_inclusion(entry(extra), index, checkpoint.size, hashes, checkpoint.root)
 other = aics_tlog.verify_leaf_inclusion(entry(extra) + b"x", index, checkpoint.size, hashes, checkpoint.root)
 print(json.dumps({

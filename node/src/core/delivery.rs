@@ -59,16 +59,7 @@ pub fn prepare(
     if policy.basis(&origin.member, now).is_err() {
         return Ok(None);
     }
-    let note = Note {
-        time: now,
-        to: peer.member.to_string(),
-        node: peer.node.to_string(),
-        origin: origin.to_string(),
-        from,
-        count: 0,
-        terms: Vec::new(),
-        runs: Vec::new(),
-    };
+    let note = Note::new(now, peer.member.as_str(), peer.node.as_str(), origin, from);
     match gather(store, policy, origin, note.clone(), u64::MAX) {
         // What comes before it can go; when its turn comes, it is told.
         Err(Stuck { at, .. }) if at > from => gather(store, policy, origin, note, at),

@@ -11,6 +11,7 @@
 
 use bytes::Bytes;
 use icomm_policy::Permit;
+use icomm_proto::Origin;
 use serde::{Deserialize, Serialize};
 
 /// The terms of the permit under which entries went.
@@ -55,6 +56,20 @@ pub struct Note {
 }
 
 impl Note {
+    /// A note of what goes to a member's node from index `from` of a log on; no entries yet.
+    pub fn new(time: u64, to: &str, node: &str, origin: &Origin, from: u64) -> Self {
+        Self {
+            time,
+            to: to.to_owned(),
+            node: node.to_owned(),
+            origin: origin.to_string(),
+            from,
+            count: 0,
+            terms: Vec::new(),
+            runs: Vec::new(),
+        }
+    }
+
     /// Which of the note's terms these are; they are added when they are new.
     pub fn which(&mut self, terms: Terms) -> usize {
         let known = self.terms.iter().position(|known| *known == terms);
@@ -94,16 +109,7 @@ mod tests {
             bases: vec![format!("grant {grant}")],
             sections: "case".into(),
         };
-        let mut note = Note {
-            time: 1,
-            to: "PT".into(),
-            node: "n1".into(),
-            origin: "ES/main".into(),
-            from: 7,
-            count: 0,
-            terms: vec![],
-            runs: vec![],
-        };
+        let mut note = Note::new(1, "PT", "n1", &"ES/main".parse().unwrap(), 7);
         for grant in [Some(0), Some(0), None, Some(1), Some(0)] {
             let which = grant.map(|grant| note.which(terms(grant)));
             note.push(which);

@@ -5,8 +5,8 @@
 //!          └ window ┘
 //! ```
 //!
-//! At most [`WINDOW_CHUNKS`] chunks, of about [`WINDOW_BYTES`], are prepared or unacknowledged at a time, so a slow peer costs a bounded amount of
-//! memory and nothing else.
+//! At most [`WINDOW_CHUNKS`] chunks, of about [`WINDOW_BYTES`], are prepared or unacknowledged at a time, so a slow peer
+//! costs a bounded amount of memory and nothing else.
 //!
 //! A chunk costs a note, two syncs and two signatures however few entries it has. So what is there goes at once, chunk
 //! after chunk, but what comes new while a chunk is under way waits for its receipt or for [`GATHER_ENTRIES`].

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use icomm_pki::{InvalidBundle, MemberId, MemberKey, MemberPublicKey, Role, TrustDomain, VerifiedBundle};
+use icomm_pki::{InvalidBundle, MemberId, MemberKey, MemberPublicKey, Role, TrustDomain, VerifiedBundle, moment_at};
 use icomm_policy::{
     Acknowledgement, AgreementId, Book, Change, DocumentKind, KeyDirectory, Overlay, Policy, Receiver, Refusal,
     SessionPolicy, Signed, Suspension,
@@ -275,10 +275,7 @@ impl Law {
     }
 
     fn adopt_bundle(&self, bytes: &[u8], now: u64) -> Result<Adopted, AdoptError> {
-        let now = i64::try_from(now)
-            .ok()
-            .and_then(|now| OffsetDateTime::from_unix_timestamp(now).ok());
-        let now = now.unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let now = moment_at(now).unwrap_or(OffsetDateTime::UNIX_EPOCH);
         let Some(bundle) = self.bundle().replaced_by(bytes, now)? else {
             return Ok(Adopted::default());
         };

@@ -140,18 +140,14 @@ impl Node {
         let bundle = self.bundle();
         let path = |member: &MemberId| MemberPath::of(member, &bundle);
         let originator = path(&origin.member).ok_or_else(|| ProofError::UnknownMember(origin.member.clone()))?;
-        let witnesses: Vec<MemberId> = bundle
-            .members()
-            .filter(|entry| {
-                let name = witness_name(&entry.id, bundle.trust_domain());
-                matches!(note.cosigned(&name, &entry.key), Ok(Some(_)))
-            })
-            .map(|entry| entry.id.clone())
-            .collect();
-        let paths = witnesses
-            .iter()
-            .filter_map(|member| Some((witness_name(member, bundle.trust_domain()), path(member)?)))
-            .collect();
+        let (mut witnesses, mut paths) = (Vec::new(), Vec::new());
+        for entry in bundle.members() {
+            let name = witness_name(&entry.id, bundle.trust_domain());
+            if matches!(note.cosigned(&name, &entry.key), Ok(Some(_))) {
+                witnesses.push(entry.id.clone());
+                paths.extend(path(&entry.id).map(|path| (name, path)));
+            }
+        }
         let (version, sections) = (view.head().version, view.sections());
         let proof = RecordProof::new(note, inclusion, view, originator, paths);
 
@@ -231,16 +227,7 @@ impl Node {
     }
 
     fn note_proof(&self, recipient: &str, origin: &Origin, index: u64, terms: Terms) -> Result<(), ProofError> {
-        let mut note = Note {
-            time: self.0.environment.unix_now(),
-            to: recipient.to_owned(),
-            node: BY_FILE.to_owned(),
-            origin: origin.to_string(),
-            from: index,
-            count: 0,
-            terms: Vec::new(),
-            runs: Vec::new(),
-        };
+        let mut note = Note::new(self.0.environment.unix_now(), recipient, BY_FILE, origin, index);
         let which = note.which(terms);
         note.push(Some(which));
         let batch = Batch::new().note(NoteLog::disclosures(), note.encode()?);

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
-use time::{Date, Month, OffsetDateTime};
+use time::{Date, Month};
 
-use icomm_pki::MemberId;
+use icomm_pki::{MemberId, moment_at};
 use icomm_proto::{SectionKind, SectionSet};
 
 /// A word that agreements do not know.
@@ -104,9 +104,7 @@ impl Day {
     /// # Errors
     /// When `now` lies beyond the year 9999.
     pub fn of(now: u64) -> Result<Self, InvalidWord> {
-        i64::try_from(now)
-            .ok()
-            .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
+        moment_at(now)
             .map(|instant| Self(instant.date()))
             .ok_or_else(|| InvalidWord::Day(now.to_string()))
     }

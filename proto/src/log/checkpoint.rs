@@ -9,7 +9,6 @@
 //! ```
 
 use bytes::Bytes;
-use data_encoding::BASE64;
 use icomm_pki::{MemberKey, MemberPublicKey};
 
 use super::{
@@ -63,9 +62,10 @@ impl Checkpoint {
         if origin.is_empty() || lines.any(str::is_empty) {
             return Err(InvalidCheckpoint::Lines);
         }
-        let size = parse_size(size).ok_or_else(|| InvalidCheckpoint::Size(size.chars().take(80).collect()))?;
-        let root = BASE64.decode(root.as_bytes()).map_err(|_| InvalidCheckpoint::Root)?;
-        let root = Hash::try_from(root.as_slice()).map_err(|_| InvalidCheckpoint::Root)?;
+        let size = decimal(size)
+            .filter(|size| *size <= LOG_SIZE_MAX)
+            .ok_or_else(|| InvalidCheckpoint::Size(size.chars().take(80).collect()))?;
+        let root = Hash::from_base64(root).map_err(|_| InvalidCheckpoint::Root)?;
         Ok(Self {
             origin: origin.to_owned(),
             size,
@@ -75,12 +75,7 @@ impl Checkpoint {
 
     /// The text that is signed.
     pub fn text(&self) -> String {
-        format!(
-            "{}\n{}\n{}\n",
-            self.origin,
-            self.size,
-            BASE64.encode(self.root.as_bytes())
-        )
+        format!("{}\n{}\n{}\n", self.origin, self.size, self.root.to_base64())
     }
 
     /// Signs the checkpoint with the member's key; the key's name is the origin line.
@@ -105,13 +100,10 @@ impl Checkpoint {
 }
 
 /// Decimal digits without a leading zero, except for zero itself.
-fn parse_size(text: &str) -> Option<u64> {
+pub(super) fn decimal(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let canonical = digits && (text == "0" || !text.starts_with('0'));
-    canonical
-        .then(|| text.parse().ok())
-        .flatten()
-        .filter(|size| *size <= LOG_SIZE_MAX)
+    canonical.then(|| text.parse().ok()).flatten()
 }
 
 impl SignedCheckpoint {

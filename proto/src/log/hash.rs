@@ -8,7 +8,7 @@
 
 use std::{fmt, str::FromStr};
 
-use data_encoding::HEXLOWER;
+use data_encoding::{BASE64, HEXLOWER};
 use sha2::{Digest, Sha256};
 
 use crate::sha256::sha256;
@@ -24,6 +24,21 @@ impl Hash {
     /// The 32 bytes.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    /// Reads the base64 of the 32 bytes, as checkpoints and proofs write it.
+    ///
+    /// # Errors
+    /// It is not base64, or not of 32 bytes.
+    pub fn from_base64(text: &str) -> Result<Self, InvalidHash> {
+        let bytes = BASE64.decode(text.as_bytes()).map_err(|_| InvalidHash)?;
+        Self::try_from(bytes.as_slice())
+    }
+
+    /// The base64 of the 32 bytes.
+    #[must_use]
+    pub fn to_base64(&self) -> String {
+        BASE64.encode(&self.0)
     }
 
     /// The 32 bytes, by value.
@@ -79,7 +94,7 @@ impl FromStr for Hash {
     }
 }
 
-/// Not a hash: it must be 32 bytes, written as 64 lower-case hexadecimal digits.
+/// Not a hash: it must be 32 bytes, written as 64 lower-case hexadecimal digits where base64 is not the form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a hash is 32 bytes, written as 64 lower-case hexadecimal digits")]
 pub struct InvalidHash;

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use data_encoding::BASE64;
 
 use super::{
-    checkpoint::{Checkpoint, InvalidCheckpoint},
+    checkpoint::{Checkpoint, InvalidCheckpoint, decimal},
     hash::Hash,
     note::{NOTE_BYTES_MAX, SignedNote},
     proof::InclusionProof,
@@ -74,9 +74,7 @@ impl TlogProof {
             if path.len() == TLOG_PROOF_HASHES_MAX {
                 return Err(InvalidTlogProof::TooManyHashes);
             }
-            let hash = BASE64.decode(line.as_bytes()).ok();
-            let hash = hash.and_then(|bytes| Hash::try_from(bytes.as_slice()).ok());
-            path.push(hash.ok_or(InvalidTlogProof::Hash(path.len()))?);
+            path.push(Hash::from_base64(line).map_err(|_| InvalidTlogProof::Hash(path.len()))?);
         }
         let note = SignedNote::parse(note.as_bytes()).map_err(InvalidCheckpoint::from)?;
         let size = Checkpoint::parse(note.text())?.size;
@@ -109,16 +107,10 @@ impl fmt::Display for TlogProof {
         }
         writeln!(f, "index {}", self.inclusion.index)?;
         for hash in &self.inclusion.path {
-            writeln!(f, "{}", BASE64.encode(hash.as_bytes()))?;
+            writeln!(f, "{}", hash.to_base64())?;
         }
         write!(f, "\n{}", self.note)
     }
-}
-
-/// Decimal digits without a leading zero, except for zero itself.
-fn decimal(text: &str) -> Option<u64> {
-    let number: u64 = text.parse().ok()?;
-    (number.to_string() == text).then_some(number)
 }
 
 /// Why a file is no proof: the fault of whoever made or changed it.

@@ -2,11 +2,11 @@
 
 use icomm_pki::{Authority, AuthorityKey, AuthorityRequest, Enrolment, EnrolmentRequest, MemberKey, NodeKey, Role};
 use icomm_pki::{Listing, TrustBundle, Validity, VerifiedBundle};
-use time::{Duration, macros::datetime};
+use time::{Duration, OffsetDateTime, macros::datetime};
 
 use super::*;
 use crate::SectionSet;
-use crate::log::{Frontier, inclusion_proof};
+use crate::log::{Checkpoint, Frontier, inclusion_proof};
 use crate::section::SectionKind;
 use crate::view::tests::sealed;
 

@@ -3,11 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use icomm_pki::{AuthorityCertificate, CertificateDer};
+use icomm_pki::{AuthorityCertificate, CertificateDer, moment_at};
 use icomm_proto::{Proven, RecordProof, SectionSet, Witnessed, v1, view_json, view_text};
 use rustls_pki_types::pem::PemObject;
 use serde_json::{Value, json};
-use time::OffsetDateTime;
 
 use crate::{
     causes::chain,
@@ -126,15 +125,9 @@ pub(super) fn verify(context: &Context, proofs: &[String], root: &Path) -> Resul
 }
 
 fn proven_json(file: &str, proven: &Proven) -> Value {
-    let Proven {
-        origin,
-        index,
-        size,
-        view,
-        originator,
-        witnesses,
-    } = proven;
-    let witnesses: Vec<Value> = witnesses
+    let originator = &proven.originator;
+    let witnesses: Vec<Value> = proven
+        .witnesses
         .iter()
         .map(|witness| {
             json!({ "member": witness.member.to_string(), "time": stated(witness.time), "in_time": witness.in_time })
@@ -143,9 +136,9 @@ fn proven_json(file: &str, proven: &Proven) -> Value {
     json!({
         "file": file,
         "verified": true,
-        "origin": origin.to_string(),
-        "index": index,
-        "size": size,
+        "origin": proven.origin.to_string(),
+        "index": proven.index,
+        "size": proven.size,
         "originator": {
             "member": originator.member().to_string(),
             "role": originator.role().to_string(),
@@ -154,30 +147,24 @@ fn proven_json(file: &str, proven: &Proven) -> Value {
             "certificate_until": moment(originator.validity().not_after()),
         },
         "witnesses": witnesses,
-        "record": view_json(view.view()),
+        "record": view_json(proven.view.view()),
     })
 }
 
 fn proven_text(file: &str, proven: &Proven) -> String {
-    let Proven {
-        origin,
-        index,
-        size,
-        view,
-        originator,
-        witnesses,
-    } = proven;
-    let witnesses: Vec<String> = witnesses.iter().map(witnessed).collect();
+    let originator = &proven.originator;
+    let witnesses: Vec<String> = proven.witnesses.iter().map(witnessed).collect();
     format!(
-        "{file}: verified\n  entry {} of {origin}, a log of {} entries when it was signed\n  signed by {}, whose \
+        "{file}: verified\n  entry {} of {}, a log of {} entries when it was signed\n  signed by {}, whose \
          certificate counts from {} until {}\n  cosigned by: {}\n  revocation since then is not known off-line\n\n{}",
-        count(*index),
-        count(*size),
+        count(proven.index),
+        proven.origin,
+        count(proven.size),
         originator.member(),
         moment(originator.validity().not_before()),
         moment(originator.validity().not_after()),
         listed(&witnesses),
-        view_text(view.view()).trim_end(),
+        view_text(proven.view.view()).trim_end(),
     )
 }
 
@@ -200,8 +187,5 @@ fn listed(names: &[String]) -> String {
 
 /// A time that a witness states, as a moment.
 fn stated(time: u64) -> String {
-    let known = i64::try_from(time)
-        .ok()
-        .and_then(|time| OffsetDateTime::from_unix_timestamp(time).ok());
-    known.map_or_else(|| time.to_string(), moment)
+    moment_at(time).map_or_else(|| time.to_string(), moment)
 }
