@@ -14,11 +14,12 @@ mod drafts;
 #[path = "build/sections.rs"]
 mod sections;
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "icomm/v1/sensitivity.proto",
     "icomm/v1/record.proto",
     "icomm/v1/link.proto",
     "icomm/v1/node.proto",
+    "icomm/v1/audit.proto",
     "icomm/v1/proof.proto",
 ];
 

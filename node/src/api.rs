@@ -1,11 +1,12 @@
 //! The local API: how programs of this installation, and the command line, talk to the node.
 //!
-//! Two doors, one gRPC service (`icomm.v1.Node`, with reflection and the standard health service): a Unix socket that only
-//! this user can open, and, if the settings name an address, TCP with mutual TLS for node certificates of the same member.
+//! Two doors, the same gRPC services (`icomm.v1.Node` and `icomm.v1.Audit`, with reflection and the standard health
+//! service): a Unix socket that only this user can open, and, if the settings name an address, TCP with mutual TLS for node
+//! certificates of the same member.
 //! Beside them a small HTTP server for Prometheus and health probes, in clear and therefore on loopback.
 //!
 //! ```text
-//! icomm.sock ──┐                                   ┌─ icomm.v1.Node   (service)
+//! icomm.sock ──┐                                   ┌─ icomm.v1.Node   (service), icomm.v1.Audit (audit)
 //!              ├─ door ──▶ one tonic server ───────┼─ grpc.health.v1  (kept true by serve)
 //! tls 7445 ────┘  (who?)   bounded                 └─ reflection
 //! http 7480 ─────────────▶ /metrics  /health
@@ -13,7 +14,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use icomm_proto::v1::{FILE_DESCRIPTOR_SET, node_server::NodeServer};
+use icomm_proto::v1::{FILE_DESCRIPTOR_SET, audit_server::AuditServer, node_server::NodeServer};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
@@ -21,6 +22,7 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{config::Config, environment::Environment, node::Node};
 
+mod audit;
 pub mod client;
 mod convert;
 mod door;
@@ -35,8 +37,8 @@ pub use door::BindError;
 
 /// How often the health service asks the node.
 const HEALTH_CHECK: Duration = Duration::from_secs(1);
-/// The full name of the service, as the health service knows it; the empty name stands for the whole process.
-const SERVICE: &str = "icomm.v1.Node";
+/// The full names of the services, as the health service knows them; the empty name stands for the whole process.
+const SERVICES: [&str; 3] = ["", "icomm.v1.Node", "icomm.v1.Audit"];
 
 /// Pause between HTTP/2 pings.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
@@ -121,6 +123,9 @@ impl Api {
         let service = NodeServer::new(service::Service::new(node.clone(), stop.clone()))
             .max_decoding_message_size(bytes_max)
             .max_encoding_message_size(bytes_max);
+        let audit = AuditServer::new(audit::Service::new(node.clone(), stop.clone()))
+            .max_decoding_message_size(bytes_max)
+            .max_encoding_message_size(bytes_max);
 
         report(&health, &node).await;
         let beside = tokio::spawn(beside(node.clone(), health, http, metrics, stop.clone()));
@@ -133,6 +138,7 @@ impl Api {
             .http2_max_local_error_reset_streams(Some(64))
             .max_concurrent_streams(config.api.streams_max)
             .add_service(service)
+            .add_service(audit)
             .add_service(health_service)
             .add_service(reflection)
             .add_service(reflection_alpha)
@@ -173,8 +179,7 @@ async fn beside(
             _ = upkeep.tick() => metrics.run_upkeep(),
         }
     }
-    health.set_service_status("", ServingStatus::NotServing).await;
-    health.set_service_status(SERVICE, ServingStatus::NotServing).await;
+    tell(&health, ServingStatus::NotServing).await;
     if let Some(http) = http {
         drop(http.await);
     }
@@ -187,8 +192,13 @@ async fn report(reporter: &HealthReporter, node: &Node) {
     } else {
         ServingStatus::NotServing
     };
-    reporter.set_service_status("", status).await;
-    reporter.set_service_status(SERVICE, status).await;
+    tell(reporter, status).await;
+}
+
+async fn tell(reporter: &HealthReporter, status: ServingStatus) {
+    for service in SERVICES {
+        reporter.set_service_status(service, status).await;
+    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 use crate::demo::Demo;
 
 mod agreement;
+mod audit;
 mod context;
 mod doctor;
 mod exit;
@@ -75,6 +76,9 @@ enum Command {
     /// Signed logs: list, checkpoint, verify.
     #[command(subcommand)]
     Log(log::Log),
+    /// Audit: who received what, under which legal basis: disclosures.
+    #[command(subcommand)]
+    Audit(audit::Audit),
 }
 
 /// Reads the command line, does what it says, and tells how it ended.
@@ -109,6 +113,7 @@ fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
             Command::Agreement(command) => command.run(context).await,
             Command::Link(command) => command.run(context).await,
             Command::Log(command) => command.run(context).await,
+            Command::Audit(command) => command.run(context).await,
         }
     })
 }

@@ -26,6 +26,7 @@ use crate::store::Store;
 
 mod agreements;
 pub(crate) mod checks;
+mod disclosures;
 mod holdings;
 mod proof;
 mod run;
@@ -34,6 +35,7 @@ mod submit;
 
 pub use agreements::{AgreementError, AgreementStatus, sign};
 pub use checks::{Check, Health, Level, Status};
+pub use disclosures::{Disclosed, DisclosuresError, DisclosuresPage, Wanted};
 pub use holdings::{HeldEntry, HoldingsError, LogStatus};
 pub use proof::{ProofError, ProofFile, ProofRequest, RECIPIENT_CHARS_MAX};
 pub use run::{LinkStatus, RunError};

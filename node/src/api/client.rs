@@ -10,7 +10,7 @@ use std::{
 
 use hyper_util::rt::TokioIo;
 use icomm_pki::{CertificateDer, NodeCredentials, VerifiedBundle, tls};
-use icomm_proto::v1::node_client::NodeClient;
+use icomm_proto::v1::{audit_client::AuditClient, node_client::NodeClient};
 use rustls_pki_types::{ServerName, pem::PemObject};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
@@ -27,6 +27,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connected client.
 pub type Client = NodeClient<Channel>;
+
+/// A connected client of the audit calls.
+pub type Auditor = AuditClient<Channel>;
 
 /// Where an API is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +87,18 @@ pub async fn connect(address: &Address, config: &Config) -> Result<Client, Conne
     let channel = channel(address, config).await?;
     let bytes_max = config.api.message_bytes_max;
     Ok(NodeClient::new(channel)
+        .max_decoding_message_size(bytes_max)
+        .max_encoding_message_size(bytes_max))
+}
+
+/// Connects to the node's API for audit calls.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn audit(address: &Address, config: &Config) -> Result<Auditor, ConnectError> {
+    let channel = channel(address, config).await?;
+    let bytes_max = config.api.message_bytes_max;
+    Ok(AuditClient::new(channel)
         .max_decoding_message_size(bytes_max)
         .max_encoding_message_size(bytes_max))
 }

@@ -17,7 +17,7 @@ use crate::{
     causes::chain,
     core::law::AdoptError,
     issuer::IssueError,
-    node::{AgreementError, HoldingsError, ProofError, SubmitError},
+    node::{AgreementError, DisclosuresError, HoldingsError, ProofError, SubmitError},
     store::StoreError,
 };
 
@@ -58,6 +58,16 @@ impl From<AgreementError> for Status {
                 Code::NotFound
             }
             AgreementError::Holdings(holdings) => of_holdings(holdings),
+        };
+        Self::new(code, chain(&error))
+    }
+}
+
+impl From<DisclosuresError> for Status {
+    fn from(error: DisclosuresError) -> Self {
+        let code = match &error {
+            DisclosuresError::Store(store) => of_store(store),
+            DisclosuresError::Unreadable { .. } => Code::DataLoss,
         };
         Self::new(code, chain(&error))
     }

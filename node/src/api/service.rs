@@ -36,14 +36,11 @@ impl Service {
         Self { node, stop }
     }
 
-    /// Runs what may wait for the disk where it holds up nobody.
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Node) -> Result<T, Status> + Send + 'static,
     ) -> Result<T, Status> {
-        let node = self.node.clone();
-        let done = tokio::task::spawn_blocking(move || work(&node)).await;
-        done.map_err(|_| Status::internal("the call broke down; this is a fault of icomm"))?
+        blocking(&self.node, work).await
     }
 
     /// The log that a caller names; nothing stands for the own one.
@@ -56,12 +53,22 @@ impl Service {
     }
 }
 
-fn origin(name: &str) -> Result<Origin, Status> {
+/// Runs what may wait for the disk where it holds up nobody.
+pub(super) async fn blocking<T: Send + 'static>(
+    node: &Node,
+    work: impl FnOnce(&Node) -> Result<T, Status> + Send + 'static,
+) -> Result<T, Status> {
+    let node = node.clone();
+    let done = tokio::task::spawn_blocking(move || work(&node)).await;
+    done.map_err(|_| Status::internal("the call broke down; this is a fault of icomm"))?
+}
+
+pub(super) fn origin(name: &str) -> Result<Origin, Status> {
     name.parse()
         .map_err(|error: icomm_proto::InvalidOrigin| unreadable(&error))
 }
 
-fn record_id(text: &str) -> Result<RecordId, Status> {
+pub(super) fn record_id(text: &str) -> Result<RecordId, Status> {
     text.parse()
         .map_err(|error: icomm_proto::InvalidRecordId| unreadable(&error))
 }

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use super::{exit::Failure, output::Output};
 use crate::{
-    api::client::{Address, Client, connect},
+    api::client::{Address, Auditor, Client, audit, connect},
     config::Config,
 };
 
@@ -73,6 +73,18 @@ impl Context {
 
     /// A client of the running node.
     pub async fn client(&self) -> Result<Client, Failure> {
+        let (address, config) = self.node()?;
+        Ok(connect(&address, &config).await?)
+    }
+
+    /// A client of the running node's audit calls.
+    pub async fn auditor(&self) -> Result<Auditor, Failure> {
+        let (address, config) = self.node()?;
+        Ok(audit(&address, &config).await?)
+    }
+
+    /// Where the node's API is, and the settings it is reached with.
+    fn node(&self) -> Result<(Address, Config), Failure> {
         let config = match &self.api {
             // Another node's socket needs nothing from the folder.
             Some(Address::Socket(_)) => Config::load(&self.home).unwrap_or_default(),
@@ -82,7 +94,7 @@ impl Context {
             .api
             .clone()
             .unwrap_or_else(|| Address::Socket(config.api.socket.clone()));
-        Ok(connect(&address, &config).await?)
+        Ok((address, config))
     }
 }
 

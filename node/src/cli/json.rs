@@ -32,6 +32,7 @@ macro_rules! named {
 
 named!(
     Agreement,
+    Disclosure,
     DoctorReply,
     Draft,
     Entry,

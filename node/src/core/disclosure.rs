@@ -10,7 +10,7 @@
 //! ```
 
 use bytes::Bytes;
-use icomm_policy::Permit;
+use icomm_policy::{AgreementId, Permit};
 use icomm_proto::Origin;
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +34,15 @@ impl Terms {
     }
 }
 
+impl Terms {
+    /// Whether one of the bases is a grant of this agreement.
+    fn is_under(&self, agreement: &AgreementId) -> bool {
+        // A basis names agreements between backticks, which no id has.
+        let named = format!("`{agreement}`");
+        self.bases.iter().any(|basis| basis.contains(&named))
+    }
+}
+
 /// What went to whom, when and under which terms.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
@@ -41,7 +50,7 @@ pub struct Note {
     pub time: u64,
     /// The receiving member; for a proof that was handed out, who has it, in words.
     pub to: String,
-    /// Its node; `file` for a proof that was handed out.
+    /// Its node; empty for a proof that was handed out as a file.
     pub node: String,
     /// The log.
     pub origin: String,
@@ -70,6 +79,12 @@ impl Note {
         }
     }
 
+    /// A note of entries of a log, from index `from` on, that are handed out as a file; no entries yet.
+    pub fn of_file(time: u64, recipient: &str, origin: &Origin, from: u64) -> Self {
+        // No node has an empty name.
+        Self::new(time, recipient, "", origin, from)
+    }
+
     /// Which of the note's terms these are; they are added when they are new.
     pub fn which(&mut self, terms: Terms) -> usize {
         let known = self.terms.iter().position(|known| *known == terms);
@@ -86,6 +101,26 @@ impl Note {
             Some((length, same)) if *same == which => *length += 1,
             _ => self.runs.push((1, which)),
         }
+    }
+
+    /// Of how many entries sections went; of the others the hash alone.
+    pub fn disclosed(&self) -> u32 {
+        self.entries_under(|which| which.is_some())
+    }
+
+    /// How many entries went under those of the note's terms.
+    pub fn entries_of(&self, terms: usize) -> u32 {
+        self.entries_under(|which| which == Some(terms))
+    }
+
+    fn entries_under(&self, terms: impl Fn(Option<usize>) -> bool) -> u32 {
+        let runs = self.runs.iter().filter(|(_, which)| terms(*which));
+        runs.map(|(length, _)| length).sum()
+    }
+
+    /// Whether anything of it went under this agreement.
+    pub fn is_under(&self, agreement: &AgreementId) -> bool {
+        self.terms.iter().any(|terms| terms.is_under(agreement))
     }
 
     /// The stored form.

@@ -19,9 +19,6 @@ use crate::store::{Batch, NoteLog, StoreError, StoredLog};
 /// The longest description of a recipient, in characters.
 pub const RECIPIENT_CHARS_MAX: usize = 200;
 
-/// What stands in a note in place of the receiving node when a file was handed out.
-const BY_FILE: &str = "file";
-
 /// What is to be proved, and for whom.
 #[derive(Debug, Clone)]
 pub struct ProofRequest {
@@ -227,7 +224,7 @@ impl Node {
     }
 
     fn note_proof(&self, recipient: &str, origin: &Origin, index: u64, terms: Terms) -> Result<(), ProofError> {
-        let mut note = Note::new(self.0.environment.unix_now(), recipient, BY_FILE, origin, index);
+        let mut note = Note::of_file(self.0.environment.unix_now(), recipient, origin, index);
         let which = note.which(terms);
         note.push(Some(which));
         let batch = Batch::new().note(NoteLog::disclosures(), note.encode()?);

@@ -95,6 +95,27 @@ fn a_file_proves_a_record_to_who_has_the_root_alone() {
     );
     assert!(refused.contains("record"), "{refused}");
 
+    // What left is noted, over links and by file, under which agreement.
+    let left = |filter: &str| json_lines(&place.does(&format!("audit disclosures {filter} --json --home ke")));
+    let files = left("--to Court-12");
+    let sections: Vec<_> = files.iter().map(|file| &file["terms"][0]["sections"]).collect();
+    assert_eq!(sections, ["case", "case+persons"]);
+    assert!(
+        files.iter().all(|file| file["node"] == "" && file["from"] == 1),
+        "{files:?}"
+    );
+    let sent = left("--to UG --agreement ke-ug --origin KE/main --since 2026-01-01");
+    assert_eq!(
+        sent.iter().map(|chunk| chunk["count"].as_u64().unwrap()).sum::<u64>(),
+        2
+    );
+    assert!(sent.iter().all(|chunk| chunk["node"] == "gw1"), "{sent:?}");
+    for nothing in ["--to ug", "--agreement ke", "--origin UG/main", "--until 2026-01-01"] {
+        assert!(left(nothing).is_empty(), "{nothing}");
+    }
+    let reversed = place.ends(1, "audit disclosures --since 2026-02-01 --until 2026-01-01 --home ke");
+    assert!(reversed.contains("before it begins"), "{reversed}");
+
     // From here on nobody runs: a court has the files, the root's certificate, and no network.
     drop(nodes);
     let root = "ke/identity/root.pem";

@@ -1,0 +1,39 @@
+//! The calls of `icomm.v1.Audit`: a file a call.
+
+use futures::{StreamExt, stream::BoxStream};
+use icomm_proto::v1::{self, audit_server};
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+use super::meter::observed;
+use crate::node::Node;
+
+mod disclosures;
+
+/// The service over one node.
+pub(super) struct Service {
+    node: Node,
+    stop: CancellationToken,
+}
+
+impl Service {
+    pub(super) fn new(node: Node, stop: CancellationToken) -> Self {
+        Self { node, stop }
+    }
+}
+
+#[tonic::async_trait]
+impl audit_server::Audit for Service {
+    type DisclosuresStream = BoxStream<'static, Result<v1::DisclosuresPage, Status>>;
+
+    async fn disclosures(
+        &self,
+        request: Request<v1::DisclosuresRequest>,
+    ) -> Result<Response<Self::DisclosuresStream>, Status> {
+        observed("Disclosures", async {
+            let pages = disclosures::pages(self.node.clone(), request.into_inner(), self.stop.clone());
+            Ok(pages.await?.boxed())
+        })
+        .await
+    }
+}

@@ -1,0 +1,122 @@
+//! `Disclosures`: the notes there are when the call begins, filtered here, a page at a time.
+
+use futures::Stream;
+use icomm_proto::v1;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use crate::{
+    api::{
+        refusal::unreadable,
+        service::{blocking, origin},
+    },
+    core::disclosure::Note,
+    node::{Disclosed, DisclosuresPage, Node, Wanted},
+};
+
+/// Pages that wait for a slow caller.
+const QUEUE_PAGES_MAX: usize = 2;
+
+/// All pages, until the caller hangs up or the node stops.
+pub(super) async fn pages(
+    node: Node,
+    request: v1::DisclosuresRequest,
+    stop: CancellationToken,
+) -> Result<impl Stream<Item = Result<v1::DisclosuresPage, Status>>, Status> {
+    let wanted = wanted(request)?;
+    let notes = blocking(&node, |node| Ok(node.disclosures_len()?)).await?;
+    let (sender, receiver) = mpsc::channel(QUEUE_PAGES_MAX);
+    tokio::spawn(async move { stop.run_until_cancelled(send(&node, wanted, notes, &sender)).await });
+    Ok(ReceiverStream::new(receiver))
+}
+
+async fn send(node: &Node, wanted: Wanted, notes: u64, sender: &mpsc::Sender<Result<v1::DisclosuresPage, Status>>) {
+    let mut from = 0;
+    // An empty log has an empty page, too.
+    loop {
+        let wanted = wanted.clone();
+        let page = blocking(node, move |node| Ok(node.disclosures(&wanted, from, notes)?)).await;
+        let message = page.map(|page| {
+            from = page.next;
+            message(page, notes)
+        });
+        let failed = message.is_err();
+        if sender.send(message).await.is_err() || failed || from >= notes {
+            return;
+        }
+    }
+}
+
+fn wanted(request: v1::DisclosuresRequest) -> Result<Wanted, Status> {
+    let v1::DisclosuresRequest {
+        to,
+        origin: log,
+        agreement,
+        since,
+        until,
+    } = request;
+    let until = if until == 0 { u64::MAX } else { until };
+    if since >= until {
+        return Err(Status::invalid_argument("the period ends before it begins"));
+    }
+    Ok(Wanted {
+        to: some(to),
+        origin: some(log).as_deref().map(origin).transpose()?,
+        agreement: some(agreement)
+            .map(|id| id.parse())
+            .transpose()
+            .map_err(|error: icomm_policy::agreement::InvalidWord| unreadable(&error))?,
+        period: since..until,
+    })
+}
+
+/// A condition that is set.
+fn some(text: String) -> Option<String> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+fn message(page: DisclosuresPage, notes: u64) -> v1::DisclosuresPage {
+    let DisclosuresPage { disclosures, next } = page;
+    v1::DisclosuresPage {
+        disclosures: disclosures.into_iter().map(disclosure).collect(),
+        looked_at: next,
+        notes,
+    }
+}
+
+fn disclosure(disclosed: Disclosed) -> v1::Disclosure {
+    let Disclosed { number, note } = disclosed;
+    let (disclosed, entries_of) = (note.disclosed(), |terms| note.entries_of(terms));
+    let entries: Vec<u32> = (0..note.terms.len()).map(entries_of).collect();
+    let Note {
+        time,
+        to,
+        node,
+        origin,
+        from,
+        count,
+        terms,
+        runs: _,
+    } = note;
+    v1::Disclosure {
+        number,
+        time,
+        to,
+        node,
+        origin,
+        from,
+        count,
+        disclosed,
+        terms: terms
+            .into_iter()
+            .zip(entries)
+            .map(|(terms, entries)| v1::DisclosureTerms {
+                bases: terms.bases,
+                sections: terms.sections,
+                entries,
+            })
+            .collect(),
+    }
+}
