@@ -4,7 +4,8 @@
 //!   Batch ──► Store::append ──► durable ──► readable       a batch is there whole or not at all, also after a power cut
 //!
 //!   log      entries 0, 1, 2, … of an origin, each a view or a leaf hash, in chunks that end on a checkpoint;
-//!            an overlay is a wider view of entries already held, and reading joins the two
+//!            an overlay is a wider view of entries already held, and reading joins the two;
+//!            an erasure leaves some sections of an entry, or its hash alone
 //!   state    key → value, small: agreements, cursors
 //!   notes    append-only lists: disclosures, receipts
 //! ```
@@ -30,7 +31,7 @@ mod widths;
 
 pub use batch::{
     BATCH_BYTES_MAX, BATCH_ITEMS_MAX, Batch, BatchItem, IntakeKey, InvalidBatch, InvalidNoteLog, NOTE_BYTES_MAX,
-    NoteLog, Placement, STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX, StoredChunk,
+    NoteLog, Placement, Remains, STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX, StoredChunk,
 };
 pub use error::{Damage, Health, StoreError};
 pub use journal::{Journal, OpenError};
@@ -86,7 +87,7 @@ pub trait Store: Send + Sync {
     /// Calls `each` with the leaf hashes of a range, in order. The range must be held.
     fn leaf_hashes(&self, origin: &Origin, range: Range<u64>, each: &mut dyn FnMut(Hash)) -> Result<(), StoreError>;
 
-    /// Every entry about a record, in every log, as far as disclosed here: ordered by origin, then index.
+    /// Every entry about a record, in every log, as far as disclosed here and not erased to its hash: ordered by origin, then index.
     fn find(&self, id: &RecordId) -> Result<Vec<Place>, StoreError>;
 
     /// Where the row with this key was issued, if it was; the first place if the caller issued it more than once.

@@ -4,8 +4,8 @@ use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use icomm_proto::{
-    Origin,
-    log::{ChunkBody, Frontier, ItemRef},
+    Origin, SectionSet,
+    log::{ChunkBody, Frontier, InvalidChunkBody, ItemRef},
 };
 
 use super::Widths;
@@ -39,6 +39,15 @@ pub enum BatchItem {
         /// The value; None forgets the key.
         value: Option<Bytes>,
     },
+    /// The end of some or all that is held of an entry.
+    Erase {
+        /// The log.
+        origin: Origin,
+        /// The index of the entry, which must be held, if only by its hash.
+        index: u64,
+        /// What stays of it.
+        remains: Remains,
+    },
     /// One more note in a list.
     Note {
         /// The list.
@@ -46,6 +55,15 @@ pub enum BatchItem {
         /// The note.
         bytes: Bytes,
     },
+}
+
+/// What stays of an entry when the rest is erased. The leaf hash always does, so that its log still verifies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remains {
+    /// The entry and, of the sections that are held, these; none of them is fine.
+    Sections(SectionSet),
+    /// The bare leaf hash: the record can't be found by this entry any more.
+    Hash,
 }
 
 /// Entries of a log, own or a replica's.
@@ -113,6 +131,15 @@ impl Batch {
         self
     }
 
+    /// Without what is held of an entry beyond what remains: base, overlays and what the batch has of it before this item.
+    /// Nothing happens if there is no more than that. A wider view that is kept later widens the entry again: whoever erases
+    /// has to keep such views out.
+    #[must_use]
+    pub fn erase(mut self, origin: Origin, index: u64, remains: Remains) -> Self {
+        self.items.push(BatchItem::Erase { origin, index, remains });
+        self
+    }
+
     /// With a note in a list.
     #[must_use]
     pub fn note(mut self, log: NoteLog, bytes: impl Into<Bytes>) -> Self {
@@ -143,6 +170,11 @@ impl Batch {
         self.items.is_empty()
     }
 
+    /// Whether it erases something.
+    pub(crate) fn erases(&self) -> bool {
+        self.items.iter().any(|item| matches!(item, BatchItem::Erase { .. }))
+    }
+
     /// Checks everything that can be checked without knowing what is held.
     pub(crate) fn check(&self) -> Result<(), InvalidBatch> {
         if self.items.len() > BATCH_ITEMS_MAX {
@@ -157,6 +189,7 @@ impl Batch {
                     return Err(InvalidBatch::Note(bytes.len()));
                 }
                 BatchItem::Note { bytes, .. } => bytes.len(),
+                BatchItem::Erase { .. } => 0,
             };
         }
         if bytes > BATCH_BYTES_MAX {
@@ -327,6 +360,9 @@ pub enum InvalidBatch {
         /// The length of the value.
         bytes: usize,
     },
+    /// What remains of erased entries does not fit into a chunk.
+    #[error("what remains of the erased entries can't be kept: {0}")]
+    Remains(#[source] InvalidChunkBody),
     /// Beyond [`NOTE_BYTES_MAX`].
     #[error("a note of {0} bytes is longer than {NOTE_BYTES_MAX}")]
     Note(usize),

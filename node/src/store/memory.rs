@@ -14,7 +14,7 @@ use icomm_proto::{
 };
 
 use super::{
-    Batch, BatchItem, Boundary, Damage, Done, Health, IntakeKey, NoteLog, Place, Placement, ReadLimit, Store,
+    Batch, BatchItem, Boundary, Damage, Done, Health, IntakeKey, NoteLog, Place, Placement, ReadLimit, Remains, Store,
     StoreError, StoredChunk, Stretch, Widths,
     batch::record_id,
     merge::{bodies, item_leaf, merge, stored_len},
@@ -60,23 +60,29 @@ impl Kept {
         batch.check()?;
         let mut sizes: HashMap<&Origin, u64> = HashMap::new();
         for item in batch.items() {
-            let BatchItem::Chunk(chunk) = item else { continue };
-            let held = || self.logs.get(&chunk.origin).map_or(0, |log| log.items.len() as u64);
-            let size = sizes.entry(&chunk.origin).or_insert_with(held);
-            let fits = match chunk.placement {
-                Placement::Extends { .. } => chunk.from == *size,
-                Placement::Overlays { .. } => chunk.end() <= *size,
+            let (origin, range, extends) = match item {
+                BatchItem::Chunk(chunk) => {
+                    let extends = matches!(chunk.placement, Placement::Extends { .. });
+                    (&chunk.origin, chunk.from..chunk.end(), extends)
+                }
+                BatchItem::Erase { origin, index, .. } => (origin, *index..index.saturating_add(1), false),
+                BatchItem::State { .. } | BatchItem::Note { .. } => continue,
+            };
+            let held = || self.logs.get(origin).map_or(0, |log| log.items.len() as u64);
+            let size = sizes.entry(origin).or_insert_with(held);
+            let fits = match extends {
+                true => range.start == *size,
+                false => range.end <= *size && range.start < range.end,
             };
             if !fits {
-                let (origin, from, end) = (chunk.origin.clone(), chunk.from, chunk.end());
                 return Err(StoreError::OutOfPlace {
-                    origin,
+                    origin: origin.clone(),
                     size: *size,
-                    from,
-                    end,
+                    from: range.start,
+                    end: range.end,
                 });
             }
-            *size = (*size).max(chunk.end());
+            *size = (*size).max(range.end);
         }
         Ok(())
     }
@@ -95,11 +101,30 @@ impl Kept {
                 BatchItem::State { key, value: None } => {
                     self.state.remove(key);
                 }
+                BatchItem::Erase { origin, index, remains } => self.erase(origin, *index, *remains),
                 BatchItem::Note { log, bytes } => self.notes.entry(log.clone()).or_default().push(bytes.clone()),
             }
         }
         self.batches += 1;
         Ok(())
+    }
+
+    fn erase(&mut self, origin: &Origin, index: u64, remains: Remains) {
+        let items = self.logs.get_mut(origin).map(|log| &mut log.items);
+        let Some(item) = items.and_then(|items| items.get_mut(usize::try_from(index).ok()?)) else {
+            return;
+        };
+        let Item::Disclosed(bytes) = &*item else { return };
+        let Ok(view) = View::parse(bytes.clone()) else { return };
+        match remains {
+            Remains::Sections(sections) => *item = Item::Disclosed(view.redact(sections).bytes().clone()),
+            Remains::Hash => {
+                *item = Item::Withheld(view.leaf_hash());
+                if let Some(places) = self.records.get_mut(view.head().record_id.as_bytes()) {
+                    places.retain(|place| (&place.origin, place.index) != (origin, index));
+                }
+            }
+        }
     }
 
     fn keep_chunk(&mut self, chunk: &StoredChunk) {

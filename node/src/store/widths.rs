@@ -30,11 +30,18 @@ impl Widths {
     pub(crate) fn of(body: &ChunkBody) -> Self {
         let mut widths = Self::default();
         for item in body.item_refs() {
-            match item {
-                ItemRef::Withheld(_) => widths.withheld += 1,
-                ItemRef::Disclosed(view) if is_open(view) => widths.denominalised += 1,
-                ItemRef::Disclosed(_) => widths.disclosed += 1,
-            }
+            widths += Self::of_item(item);
+        }
+        widths
+    }
+
+    /// Of an entry of a chunk.
+    pub(crate) fn of_item(item: ItemRef<'_>) -> Self {
+        let mut widths = Self::default();
+        match item {
+            ItemRef::Withheld(_) => widths.withheld = 1,
+            ItemRef::Disclosed(view) if is_open(view) => widths.denominalised = 1,
+            ItemRef::Disclosed(_) => widths.disclosed = 1,
         }
         widths
     }

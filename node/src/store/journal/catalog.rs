@@ -29,7 +29,7 @@ pub(crate) struct Catalog {
 pub(crate) struct LogIndex {
     // INVARIANT: contiguous from 0.
     pub(crate) chunks: Vec<Span>,
-    /// Wider views of these: from the first entry to the last that those of a segment touch.
+    /// Wider views of these, and what remains of some: from the first entry to the last that those of a segment touch.
     pub(crate) overlays: Vec<Span>,
     pub(crate) widths: Widths,
     pub(crate) head: Option<Boundary>,
@@ -93,7 +93,7 @@ impl Catalog {
             .get(&chunk.origin)
             .copied()
             .unwrap_or_else(|| self.size(&chunk.origin));
-        let fits = match chunk.end {
+        let fits = match chunk.placed.end() {
             Some(_) => chunk.from == size,
             None => chunk.end_index() <= size,
         };
@@ -106,7 +106,7 @@ impl Catalog {
                 end,
             });
         }
-        if chunk.end.is_some() {
+        if chunk.placed.end().is_some() {
             sizes.insert(chunk.origin.clone(), chunk.end_index());
         }
         Ok(())
@@ -141,7 +141,7 @@ impl Catalog {
         };
         log.widths += meta.widths;
         let range = meta.from..meta.end_index();
-        match &meta.end {
+        match meta.placed.end() {
             Some(end) => {
                 grow(&mut log.chunks, segment, range);
                 log.head = Some(end.clone());

@@ -3,19 +3,20 @@
 //! ```text
 //! kind        meta                                                                                         body
 //! 1 chunk     origin len u8 | origin | from u64 | count u32 | widths 24                                    items
-//!             | 0 (overlay) or 1 | checkpoint len u32 | checkpoint | frontier len u16 | frontier
+//!             | 0 (overlay), 2 (what remains) or 1 | checkpoint len u32 | checkpoint | frontier len u16 | frontier
 //!             | intake keys u32 | that many × (offset u32 | key 16)
 //! 2 state     0 (forget) or 1 | key                                                                        value
 //! 3 note      name of the list                                                                             note
 //! ```
 //!
-//! A meta is all that opening a store needs; it never reads the body of a sealed segment's chunk.
+//! What remains takes the place of all that was held of its entries before; a view of no bytes in it leaves an entry as it
+//! is. A meta is all that opening a store needs; it never reads the body of a sealed segment's chunk.
 
 use bytes::Bytes;
 use icomm_proto::{Origin, log::Frontier};
 
 use super::frame::{BATCH_HEAD, Fields, PART_HEAD, PartHead};
-use crate::store::{Batch, BatchItem, Boundary, IntakeKey, NoteLog, Placement, StoredChunk, Widths};
+use crate::store::{BatchItem, Boundary, IntakeKey, NoteLog, Placement, StoredChunk, Widths};
 
 const CHUNK: u8 = 1;
 const STATE: u8 = 2;
@@ -37,9 +38,37 @@ pub(crate) struct ChunkMeta {
     pub(crate) count: u32,
     /// What it adds to the log's.
     pub(crate) widths: Widths,
-    /// None: an overlay.
-    pub(crate) end: Option<Boundary>,
+    pub(crate) placed: Placed,
     pub(crate) intake_keys: Vec<(u32, IntakeKey)>,
+}
+
+/// How a chunk relates to what is held of its log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Placed {
+    /// It continues the log up to here.
+    Extends(Boundary),
+    /// It has wider views of entries that are held.
+    Overlays,
+    /// It has what remains of entries of which the rest was erased.
+    Replaces,
+}
+
+impl Placed {
+    /// Where it ends the log, if it continues it.
+    pub(crate) fn end(&self) -> Option<&Boundary> {
+        match self {
+            Self::Extends(end) => Some(end),
+            Self::Overlays | Self::Replaces => None,
+        }
+    }
+
+    /// The same, by value.
+    pub(crate) fn into_end(self) -> Option<Boundary> {
+        match self {
+            Self::Extends(end) => Some(end),
+            Self::Overlays | Self::Replaces => None,
+        }
+    }
 }
 
 /// A part's place in the journal.
@@ -106,27 +135,36 @@ impl EncodedBatch {
     }
 }
 
-/// Encodes the items of a batch that passed its check.
-pub(crate) fn encode(batch: Batch) -> EncodedBatch {
+/// What a part is made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Content {
+    pub(crate) meta: Meta,
+    pub(crate) body: Bytes,
+}
+
+/// Encodes the contents of a batch that passed its check.
+pub(crate) fn encode(contents: Vec<Content>) -> EncodedBatch {
+    let copied = |content: &Content| 2048 + if is_long(&content.body) { 0 } else { content.body.len() };
+    let room = contents.iter().map(copied).sum::<usize>();
     let mut encoded = EncodedBatch {
-        bytes: Vec::with_capacity(BATCH_HEAD + estimate(&batch)),
+        bytes: Vec::with_capacity(BATCH_HEAD + room),
         bodies: Vec::new(),
         parts_crc: 0,
-        parts: Vec::with_capacity(batch.items().len()),
+        parts: Vec::with_capacity(contents.len()),
     };
     encoded.bytes.resize(BATCH_HEAD, 0);
     let mut heads = crc32fast::Hasher::new();
-    for item in batch.into_items() {
-        let (kind, meta, meta_bytes, body) = encode_item(item);
+    for Content { meta, body } in contents {
+        let (kind, meta_bytes) = meta.encode();
         let head = PartHead::of(kind, &meta_bytes, &body);
         let offset = encoded.len() as u64;
         let head_bytes = head.encode();
         heads.update(&head_bytes);
         encoded.bytes.extend_from_slice(&head_bytes);
         encoded.bytes.extend_from_slice(&meta_bytes);
-        match body.len() < LONG_BODY_BYTES {
-            true => encoded.bytes.extend_from_slice(&body),
-            false => encoded.bodies.push((encoded.bytes.len(), body.clone())),
+        match is_long(&body) {
+            false => encoded.bytes.extend_from_slice(&body),
+            true => encoded.bodies.push((encoded.bytes.len(), body.clone())),
         }
         let at = Position {
             segment: 0,
@@ -144,63 +182,59 @@ pub(crate) fn encode(batch: Batch) -> EncodedBatch {
     encoded
 }
 
-fn estimate(batch: &Batch) -> usize {
-    let copied = |bytes: usize| if bytes < LONG_BODY_BYTES { bytes } else { 0 };
-    let item = |item: &BatchItem| match item {
-        BatchItem::Chunk(chunk) => 2048 + copied(chunk.body.bytes().len()) + 20 * chunk.intake_keys.len(),
-        BatchItem::State { key, value } => 64 + key.len() + copied(value.as_ref().map_or(0, Bytes::len)),
-        BatchItem::Note { bytes, .. } => 128 + copied(bytes.len()),
-    };
-    batch.items().iter().map(item).sum()
+fn is_long(body: &Bytes) -> bool {
+    body.len() >= LONG_BODY_BYTES
 }
 
-fn encode_item(item: BatchItem) -> (u8, Meta, Vec<u8>, Bytes) {
-    match item {
-        BatchItem::Chunk(chunk) => {
-            let StoredChunk {
-                origin,
-                from,
-                body,
-                placement,
-                intake_keys,
-            } = chunk;
-            let (end, widths) = match placement {
-                Placement::Extends { frontier, checkpoint } => {
-                    (Some(Boundary { frontier, checkpoint }), Widths::of(&body))
-                }
-                Placement::Overlays { widens } => (None, widens),
-            };
-            let meta = ChunkMeta {
-                origin,
-                from,
-                count: body.count(),
-                widths,
-                end,
-                intake_keys,
-            };
-            let bytes = meta.encode();
-            (CHUNK, Meta::Chunk(meta), bytes, body.bytes().clone())
-        }
-        BatchItem::State { key, value } => {
-            let bytes = [&[u8::from(value.is_some())], key.as_bytes()].concat();
-            (
-                STATE,
-                Meta::State {
-                    key,
-                    present: value.is_some(),
-                },
-                bytes,
-                value.unwrap_or_default(),
-            )
-        }
-        BatchItem::Note { log, bytes } => {
-            let name = log.as_str().as_bytes().to_vec();
-            (NOTE, Meta::Note(log), name, bytes)
-        }
+impl Content {
+    /// What an item becomes; None for an erasure, which depends on what is held.
+    pub(crate) fn of(item: BatchItem) -> Option<Self> {
+        let (meta, body) = match item {
+            BatchItem::Chunk(chunk) => {
+                let StoredChunk {
+                    origin,
+                    from,
+                    body,
+                    placement,
+                    intake_keys,
+                } = chunk;
+                let (placed, widths) = match placement {
+                    Placement::Extends { frontier, checkpoint } => {
+                        (Placed::Extends(Boundary { frontier, checkpoint }), Widths::of(&body))
+                    }
+                    Placement::Overlays { widens } => (Placed::Overlays, widens),
+                };
+                let meta = ChunkMeta {
+                    origin,
+                    from,
+                    count: body.count(),
+                    widths,
+                    placed,
+                    intake_keys,
+                };
+                (Meta::Chunk(meta), body.bytes().clone())
+            }
+            BatchItem::State { key, value } => {
+                let present = value.is_some();
+                (Meta::State { key, present }, value.unwrap_or_default())
+            }
+            BatchItem::Note { log, bytes } => (Meta::Note(log), bytes),
+            BatchItem::Erase { .. } => return None,
+        };
+        Some(Self { meta, body })
     }
 }
 
 impl Meta {
+    /// The kind of the part, and its meta.
+    fn encode(&self) -> (u8, Vec<u8>) {
+        match self {
+            Self::Chunk(meta) => (CHUNK, meta.encode()),
+            Self::State { key, present } => (STATE, [&[u8::from(*present)], key.as_bytes()].concat()),
+            Self::Note(log) => (NOTE, log.as_str().as_bytes().to_vec()),
+        }
+    }
+
     /// Reads a meta whose crc was right; None only if another program wrote it.
     pub(crate) fn decode(kind: u8, bytes: &[u8]) -> Option<Self> {
         match kind {
@@ -230,7 +264,7 @@ impl ChunkMeta {
             from,
             count,
             widths,
-            end,
+            placed,
             intake_keys,
         } = self;
         let origin = origin.to_string();
@@ -241,8 +275,12 @@ impl ChunkMeta {
         bytes.extend_from_slice(&from.to_be_bytes());
         bytes.extend_from_slice(&count.to_be_bytes());
         widths.write(&mut bytes);
-        bytes.push(u8::from(end.is_some()));
-        if let Some(Boundary { frontier, checkpoint }) = end {
+        bytes.push(match placed {
+            Placed::Overlays => 0,
+            Placed::Extends(_) => 1,
+            Placed::Replaces => 2,
+        });
+        if let Placed::Extends(Boundary { frontier, checkpoint }) = placed {
             let frontier = frontier.to_bytes();
             bytes.extend_from_slice(&u32::try_from(checkpoint.len()).unwrap_or(u32::MAX).to_be_bytes());
             bytes.extend_from_slice(checkpoint);
@@ -263,17 +301,19 @@ impl ChunkMeta {
         let origin = str::from_utf8(fields.bytes(usize::from(len))?).ok()?.parse().ok()?;
         let (from, count) = (fields.u64()?, fields.u32()?);
         let widths = Widths::from_bytes(fields.take()?);
-        let end = match fields.u8()? {
-            0 => None,
-            _ => {
+        let placed = match fields.u8()? {
+            0 => Placed::Overlays,
+            1 => {
                 let len = fields.u32()? as usize;
                 let checkpoint = Bytes::copy_from_slice(fields.bytes(len)?);
                 let len = usize::from(fields.u16()?);
-                Some(Boundary {
+                Placed::Extends(Boundary {
                     frontier: Frontier::from_bytes(fields.bytes(len)?).ok()?,
                     checkpoint,
                 })
             }
+            2 => Placed::Replaces,
+            _ => return None,
         };
         let keys = fields.u32()?;
         let intake_keys = (0..keys)
@@ -284,7 +324,7 @@ impl ChunkMeta {
             from,
             count,
             widths,
-            end,
+            placed,
             intake_keys,
         })
     }

@@ -12,7 +12,7 @@ use icomm_proto::{Origin, log::ChunkBody};
 use super::{
     files::Files,
     frame::{PART_HEAD, PartHead},
-    part::{ChunkMeta, Meta, Position},
+    part::{ChunkMeta, Meta, Placed, Position},
     segment_path,
     table::ChunkAt,
 };
@@ -38,6 +38,8 @@ pub(crate) struct Reader {
 pub(crate) struct DecodedChunk {
     pub(crate) body: ChunkBody,
     pub(crate) end: Option<Boundary>,
+    /// It takes the place of what was held before.
+    pub(crate) replaces: bool,
     /// The buffer that the body lies in.
     whole: Bytes,
 }
@@ -132,7 +134,7 @@ impl Reader {
             origin: found,
             from,
             count,
-            end,
+            placed,
             ..
         }) = meta
         else {
@@ -142,7 +144,12 @@ impl Reader {
             return Err(damage(&chunk.at, "another chunk"));
         }
         let body = ChunkBody::parse(body, count).map_err(|_| damage(&chunk.at, "the items of a chunk"))?;
-        let decoded = Arc::new(DecodedChunk { body, end, whole });
+        let decoded = Arc::new(DecodedChunk {
+            body,
+            replaces: placed == Placed::Replaces,
+            end: placed.into_end(),
+            whole,
+        });
         self.cache().keep(chunk.at, decoded.clone());
         Ok(decoded)
     }

@@ -362,7 +362,7 @@ fn read_heads(catalog: &mut Catalog, sealed: &BTreeMap<u32, Sealed>, reader: &Re
         let chunks = chunks.map_err(|_| unreadable)?;
         let Some(last) = chunks.last() else { continue };
         if let Meta::Chunk(meta) = reader.meta(&last.at)? {
-            log.head = meta.end;
+            log.head = meta.placed.into_end();
         }
     }
     Ok(())

@@ -69,7 +69,7 @@ pub(crate) struct LogTable {
     pub(crate) origin: Origin,
     // INVARIANT: contiguous.
     pub(crate) chunks: Vec<ChunkAt>,
-    /// By first index and number.
+    /// And what remains of what was erased; by first index and number.
     pub(crate) overlays: BTreeMap<(u64, u32), ChunkAt>,
     widths: Widths,
 }
@@ -178,7 +178,7 @@ impl LogTable {
             at,
         };
         self.widths += meta.widths;
-        if meta.end.is_some() {
+        if meta.placed.end().is_some() {
             self.chunks.push(chunk);
         } else {
             let number = u32::try_from(self.overlays.len()).unwrap_or(u32::MAX);

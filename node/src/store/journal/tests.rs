@@ -7,6 +7,7 @@ use crate::store::{StoreError, disk::simulated::SimulatedDisk};
 
 mod ahead;
 mod damage;
+mod erasing;
 pub(super) mod fixture;
 mod index;
 mod kill;

@@ -12,14 +12,15 @@ use std::{
 use super::{
     Options, Shared,
     active::Active,
+    erasing,
     frame::{BATCH_HEAD, BatchHead, SEGMENT_HEAD, SegmentHead, chain_after},
-    part::{EncodedBatch, Meta},
+    part::{self, EncodedBatch, Meta},
     recovery::journal_folder,
     sealer::{self, Sealer},
     segment_path,
     watermark::{Watermark, WatermarkFile},
 };
-use crate::store::{Done, StoreError, disk::DiskFile};
+use crate::store::{Batch, Done, StoreError, disk::DiskFile};
 
 /// The most bytes gathered for one write.
 const GROUP_BYTES_MAX: usize = 8 << 20;
@@ -30,9 +31,31 @@ const RIDE_MAX: Duration = Duration::from_millis(100);
 
 /// A batch on its way to the disk.
 pub(crate) struct Job {
-    pub(crate) batch: EncodedBatch,
+    pub(crate) work: Work,
     pub(crate) done: Done,
     pub(crate) pace: Pace,
+}
+
+/// What is to be written.
+pub(crate) enum Work {
+    Encoded(EncodedBatch),
+    /// What that will be depends on what is held when its turn comes.
+    Erasing(Batch),
+}
+
+impl Work {
+    fn len(&self) -> usize {
+        match self {
+            Self::Encoded(batch) => batch.len(),
+            Self::Erasing(_) => 0,
+        }
+    }
+}
+
+/// A batch that can be written, and who waits for it.
+struct Ready {
+    batch: EncodedBatch,
+    done: Done,
 }
 
 /// When a batch has to be kept.
@@ -69,8 +92,33 @@ impl Writer {
         self.sealer.close(clean);
     }
 
-    /// Writes a group and tells each of its batches what became of it.
+    /// Writes a group. A batch that erases is by itself, after what came before it can be read.
     fn write(&mut self, group: Vec<Job>) {
+        let mut ready = Vec::with_capacity(group.len());
+        for Job { work, done, .. } in group {
+            match work {
+                Work::Encoded(batch) => ready.push(Ready { batch, done }),
+                Work::Erasing(batch) => {
+                    self.write_ready(std::mem::take(&mut ready));
+                    self.erase(batch, done);
+                }
+            }
+        }
+        self.write_ready(ready);
+    }
+
+    fn erase(&mut self, batch: Batch, done: Done) {
+        match erasing::contents(&self.shared, batch) {
+            Ok(contents) => {
+                let batch = part::encode(contents);
+                self.write_ready(vec![Ready { batch, done }]);
+            }
+            Err(error) => done(Err(error)),
+        }
+    }
+
+    /// Writes a group and tells each of its batches what became of it.
+    fn write_ready(&mut self, group: Vec<Ready>) {
         let mut group = self.admit(group);
         if group.is_empty() {
             return;
@@ -87,7 +135,7 @@ impl Writer {
     }
 
     /// Turns away batches that don't fit to what is held.
-    fn admit(&self, group: Vec<Job>) -> Vec<Job> {
+    fn admit(&self, group: Vec<Ready>) -> Vec<Ready> {
         let catalog = self.shared.catalog();
         let mut sizes = HashMap::new();
         let mut refused = Vec::new();
@@ -114,7 +162,7 @@ impl Writer {
     }
 
     /// Appends a group durably, or not at all.
-    fn append(&mut self, group: &mut [Job]) -> Result<(), StoreError> {
+    fn append(&mut self, group: &mut [Ready]) -> Result<(), StoreError> {
         if let Some(error) = &self.failed {
             return Err(StoreError::Failed(error.clone()));
         }
@@ -146,7 +194,7 @@ impl Writer {
     }
 
     /// Gives each batch its head and each part its position; the offset, sequence number and chain value after the group.
-    fn place(&self, group: &mut [Job]) -> (u64, u64, u32) {
+    fn place(&self, group: &mut [Ready]) -> (u64, u64, u32) {
         let Active {
             number,
             offset: start,
@@ -250,7 +298,7 @@ impl Writer {
     }
 
     /// Makes a durable group readable, then tells.
-    fn publish(&mut self, group: Vec<Job>) {
+    fn publish(&mut self, group: Vec<Ready>) {
         {
             let parts = || group.iter().flat_map(|job| &job.batch.parts);
             let mut catalog = self.shared.catalog_mut();
@@ -274,7 +322,7 @@ impl Writer {
 /// The batches that are kept together next; none when nobody can send any more.
 fn gather(queue: &Receiver<Job>) -> Option<Vec<Job>> {
     let first = queue.recv().ok()?;
-    let (mut bytes, mut urgent) = (first.batch.len(), first.pace == Pace::AtOnce);
+    let (mut bytes, mut urgent) = (first.work.len(), first.pace == Pace::AtOnce);
     let mut group = vec![first];
     while bytes < GROUP_BYTES_MAX {
         let next = match urgent || group.len() >= RIDING_MAX {
@@ -282,7 +330,7 @@ fn gather(queue: &Receiver<Job>) -> Option<Vec<Job>> {
             false => queue.recv_timeout(RIDE_MAX).ok(),
         };
         let Some(next) = next else { break };
-        bytes += next.batch.len();
+        bytes += next.work.len();
         urgent |= next.pace == Pace::AtOnce;
         group.push(next);
     }

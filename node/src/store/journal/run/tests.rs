@@ -7,7 +7,7 @@ use crate::store::{
     NoteLog,
     disk::simulated::SimulatedDisk,
     journal::{
-        part::encode,
+        part::{Content, encode},
         segments::Sealed,
         tests::fixture::{Batches, RECORDS, intake_key, origins, record},
     },
@@ -16,8 +16,9 @@ use crate::store::{
 /// The table of a segment with many blocks of everything.
 fn table() -> Table {
     let (mut table, mut batches, mut offset) = (Table::default(), Batches::new(8), 0);
-    for _ in 0..1500 {
-        let batch = encode(batches.next());
+    for _ in 0..1800 {
+        let contents = batches.next().into_items().into_iter().filter_map(Content::of);
+        let batch = encode(contents.collect());
         let len = batch.len() as u64;
         for mut part in batch.parts {
             part.at.segment = 3;

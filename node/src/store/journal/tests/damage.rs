@@ -23,7 +23,7 @@ fn filled(count: u64, options: Options) -> (SimulatedDisk, MemoryStore) {
     (disk, model)
 }
 
-fn without_runs(disk: &SimulatedDisk) {
+pub(super) fn without_runs(disk: &SimulatedDisk) {
     for (file, _) in disk.files() {
         if file.extension().is_some_and(|ext| ext == "run") {
             disk.unlink(&file);
@@ -186,7 +186,7 @@ fn a_damaged_batch_with_another_after_it_is_told_even_without_the_watermark() {
 
 #[test]
 fn segments_missing_swapped_or_of_an_older_copy_are_refused() {
-    let (disk, _) = filled(12, OPTIONS);
+    let (disk, _) = filled(18, OPTIONS);
     let segments: Vec<_> = disk
         .files()
         .into_iter()

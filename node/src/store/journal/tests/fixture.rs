@@ -10,7 +10,7 @@ use icomm_proto::{
 };
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
-use crate::store::{Batch, IntakeKey, NoteLog, Place, ReadLimit, Store, StoreError, StoredChunk, Widths};
+use crate::store::{Batch, IntakeKey, NoteLog, Place, ReadLimit, Remains, Store, StoreError, StoredChunk, Widths};
 
 /// Makes batches: each fits to those before it.
 pub(in crate::store::journal) struct Batches {
@@ -74,11 +74,23 @@ impl Batches {
 
     /// A chunk of `count` entries that continues a log.
     pub(in crate::store::journal) fn chunk(&mut self, origin: &Origin, count: usize) -> StoredChunk {
+        let sets = (0..count).map(|_| self.chance.random_range(0..=SETS.len())).collect();
+        self.chunk_of(origin, sets)
+    }
+
+    /// The same with all sections of all entries.
+    pub(in crate::store::journal) fn whole_chunk(&mut self, origin: &Origin, count: usize) -> StoredChunk {
+        self.chunk_of(origin, vec![SETS.len(); count])
+    }
+
+    /// A chunk with the set of each number, counted from 1, of its entries.
+    fn chunk_of(&mut self, origin: &Origin, sets: Vec<usize>) -> StoredChunk {
+        let count = sets.len();
         let views: Vec<View> = (0..count).map(|_| self.view()).collect();
         let mut builder = ChunkBuilder::default();
         let mut held = Vec::new();
-        for view in &views {
-            match self.chance.random_range(0..=SETS.len()) {
+        for (view, set) in views.iter().zip(sets) {
+            match set {
                 0 => {
                     builder.withhold(&view.leaf_hash());
                     held.push(None);
@@ -108,7 +120,7 @@ impl Batches {
     }
 
     /// Wider views of some entries of a log; None if it has none.
-    fn overlay(&mut self, origin: &Origin) -> Option<StoredChunk> {
+    pub(in crate::store::journal) fn overlay(&mut self, origin: &Origin) -> Option<StoredChunk> {
         let log = self.logs.get_mut(origin)?;
         let from = self.chance.random_range(0..log.views.len());
         let count = self.chance.random_range(1..=(log.views.len() - from).min(5));
@@ -130,6 +142,32 @@ impl Batches {
         Some(StoredChunk::overlay(origin.clone(), from as u64, body, widens))
     }
 
+    /// Erases some entries of a log, near one another and not.
+    fn erase(&mut self, mut batch: Batch, origin: &Origin) -> Batch {
+        let Some(log) = self.logs.get_mut(origin) else {
+            return batch;
+        };
+        for _ in 0..self.chance.random_range(1..4) {
+            let index = self.chance.random_range(0..log.views.len());
+            let held = log.held[index].as_mut();
+            let remains = match self.chance.random_range(0..=SETS.len()) {
+                0 => {
+                    log.held[index] = None;
+                    Remains::Hash
+                }
+                set => {
+                    let set: SectionSet = SETS[set - 1].parse().unwrap();
+                    if let Some(held) = held {
+                        *held = held.intersection(set);
+                    }
+                    Remains::Sections(set)
+                }
+            };
+            batch = batch.erase(origin.clone(), index as u64, remains);
+        }
+        batch
+    }
+
     /// The next batch: one to four items of any kind, and a state that tells its number.
     pub(in crate::store::journal) fn next(&mut self) -> Batch {
         self.made += 1;
@@ -137,7 +175,7 @@ impl Batches {
         for _ in 0..self.chance.random_range(1..=4) {
             let origin = origins()[self.chance.random_range(0..ORIGINS.len())].clone();
             let key = format!("key/{}", self.chance.random_range(0..6));
-            batch = match self.chance.random_range(0..8) {
+            batch = match self.chance.random_range(0..9) {
                 0..=3 => {
                     let count = self.chance.random_range(1..7);
                     batch.chunk(self.chunk(&origin, count))
@@ -146,6 +184,7 @@ impl Batches {
                     Some(chunk) => batch.chunk(chunk),
                     None => batch,
                 },
+                8 => self.erase(batch, &origin),
                 5 => batch.set(key, vec![b'v'; self.chance.random_range(0..40)]),
                 6 => batch.forget(key),
                 _ => {

@@ -8,7 +8,7 @@ use super::{
     open,
 };
 use crate::store::{
-    Batch, InvalidBatch, MemoryStore, Store, StoreError, StoredChunk, Widths, disk::simulated::SimulatedDisk,
+    Batch, InvalidBatch, MemoryStore, Remains, Store, StoreError, StoredChunk, Widths, disk::simulated::SimulatedDisk,
     journal::Journal,
 };
 
@@ -115,6 +115,10 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
         }),
         |error| matches!(error, StoreError::Invalid(InvalidBatch::Chunk { .. })),
     );
+    for (origin, index) in [(origin, 3), (origin, u64::MAX), (&origins()[1], 0)] {
+        let batch = Batch::new().set("a", "b").erase(origin.clone(), index, Remains::Hash);
+        refuse(batch, out_of_place);
+    }
     refuse(Batch::new().set("", "empty key"), |error| {
         matches!(error, StoreError::Invalid(InvalidBatch::State { .. }))
     });
