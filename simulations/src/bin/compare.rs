@@ -227,8 +227,9 @@ async fn grow(
         for size in Curve::sizes(workload.sizes.at(bench.scale)) {
             let bench = Bench { size, ..bench.clone() };
             let outcome = rounds::run(workload, &bench, rounds, watcher).await?;
-            let figure = outcome.icomm().context("icomm took no part")?.value.median;
-            points.push((size, Curve::cost(workload, size, figure)));
+            let measured = outcome.icomm().context("icomm took no part")?;
+            let cost = Curve::cost(workload, size, measured);
+            points.push((size, cost.context("the figure by which growth is told is missing")?));
         }
         curves.push(Curve {
             workload: **workload,

@@ -1,6 +1,9 @@
 //! How cost grows: a workload at sizes a decade apart, and the slope of the line through them in a log-log plot.
 
-use super::workload::{Better, Growth, Workload};
+use super::{
+    series::Series,
+    workload::{Better, Growth, Workload},
+};
 
 /// A decade apart each.
 pub const STEPS: u32 = 3;
@@ -15,12 +18,16 @@ pub struct Curve {
 }
 
 impl Curve {
-    /// The whole cost at a size, out of the workload's figure.
-    pub fn cost(workload: &Workload, size: u64, figure: f64) -> f64 {
-        match workload.better {
+    /// The whole cost at a size, out of what was measured there. `None` if that lacks the figure.
+    pub fn cost(workload: &Workload, size: u64, measured: &Series) -> Option<f64> {
+        let figure = match workload.growth {
+            Growth::FlatIn(name) => measured.figures.get(name)?.median,
+            Growth::Linear | Growth::Flat => measured.value.median,
+        };
+        Some(match workload.better {
             Better::Higher => size as f64 / figure,
             Better::Lower => figure,
-        }
+        })
     }
 
     /// The slope by least squares: 1 is in proportion, 0 is not at all. `None` of fewer than two sizes.
@@ -42,7 +49,7 @@ impl Curve {
     pub fn allowed(&self) -> f64 {
         match self.workload.growth {
             Growth::Linear => 1.1,
-            Growth::Flat => 0.1,
+            Growth::Flat | Growth::FlatIn(_) => 0.1,
         }
     }
 

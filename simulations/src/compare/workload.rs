@@ -149,6 +149,9 @@ pub enum Growth {
     Linear,
     /// Not at all: the slope is 0.
     Flat,
+    /// Not at all, told from a further figure of this name: where the workload's own says little of few records, as a
+    /// percentile near the end does.
+    FlatIn(&'static str),
 }
 
 /// What is measured.

@@ -20,7 +20,7 @@ pub const WORKLOAD: Workload = Workload {
         full: 3_000,
     },
     counts: "commits",
-    growth: Growth::Flat,
+    growth: Growth::FlatIn("p50_ms"),
     field: |bench| Box::pin(field(bench)),
 };
 

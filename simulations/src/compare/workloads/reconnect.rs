@@ -2,7 +2,7 @@
 //! should be said, however long the log is.
 //!
 //! The administration dials the global node through a [`Relay`] that counts what passes on its sockets. Time and bytes are
-//! taken without delay in the relay. The round trips are told from two further reconnects over lines of different length:
+//! taken without delay in the relay, time as the median of several. The round trips are told from two further reconnects over lines of different length:
 //! what the session takes more on the longer line, over how much longer that is, is the number of one-way trips that had to
 //! wait for each other. The session counts from its first byte after the TLS handshake, which takes one round trip of its
 //! own, to the last byte that either side has to say.
@@ -22,7 +22,7 @@ use crate::compare::{
     pair,
     relay::{Passed, Relay},
     scale::Sizes,
-    series::Sample,
+    series::{Sample, Spread},
     workload::{Bench, Better, Contestant, Field, Growth, Kind, Workload},
 };
 
@@ -50,6 +50,9 @@ const WITHIN: Duration = Duration::from_secs(120);
 
 /// The two lines, one way, from which the round trips are told.
 const LINES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(70)];
+
+/// How many reconnects a round's time is the median of: it is a few milliseconds, of which a wake-up is one.
+const REPEATED: usize = 5;
 
 async fn field(bench: &Bench) -> anyhow::Result<Field> {
     let reconnect = Reconnect::prepare(bench).await?;
@@ -107,6 +110,11 @@ impl Reconnect {
     async fn measure(&mut self) -> anyhow::Result<Sample> {
         let restarted = self.restart().await?;
         let direct = self.reconnect(Duration::ZERO).await?;
+        let mut times = vec![direct.whole.as_secs_f64() * 1000.0];
+        while times.len() < REPEATED {
+            times.push(self.reconnect(Duration::ZERO).await?.whole.as_secs_f64() * 1000.0);
+        }
+        let time = Spread::over(times).context("nothing was timed")?;
         let [short, long] = LINES;
         let over_short = self.reconnect(short).await?;
         let over_long = self.reconnect(long).await?;
@@ -119,7 +127,7 @@ impl Reconnect {
             .await
             .context("after the reconnect nothing new arrives")?;
         let kb = |bytes: u64| bytes as f64 / 1000.0;
-        Ok(Sample::of(direct.whole.as_secs_f64() * 1000.0)
+        Ok(Sample::of(time.median)
             .with("round_trips", flights.round() / 2.0)
             .with("wire_kb", kb(direct.session_bytes))
             .with("wire_with_tls_kb", kb(direct.session_bytes + direct.handshake_bytes))
