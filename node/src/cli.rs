@@ -76,7 +76,7 @@ enum Command {
     /// Signed logs: list, checkpoint, verify.
     #[command(subcommand)]
     Log(log::Log),
-    /// Audit: who received what, under which legal basis: disclosures.
+    /// Audit: who received what, under which legal basis: disclosures, verify.
     #[command(subcommand)]
     Audit(audit::Audit),
 }

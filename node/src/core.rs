@@ -15,6 +15,7 @@
 //! | [`law`] | the agreements and the trust bundle in force |
 //! | [`routes`] | whom to ask for which log |
 //! | [`disclosure`] | the durable note of what was disclosed |
+//! | [`ledger`] | the notes of disclosures as a signed log of their own |
 //! | [`receipt`] | the receiver's signature over what it stored |
 //! | [`tally`] | what is held of a log, counted while verifying it |
 
@@ -25,6 +26,7 @@ pub mod feed;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod law;
+pub mod ledger;
 pub mod own;
 pub mod receipt;
 pub mod replica;

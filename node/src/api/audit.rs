@@ -5,10 +5,11 @@ use icomm_proto::v1::{self, audit_server};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::meter::observed;
+use super::{meter::observed, service::blocking};
 use crate::node::Node;
 
 mod disclosures;
+mod ledger;
 
 /// The service over one node.
 pub(super) struct Service {
@@ -33,6 +34,16 @@ impl audit_server::Audit for Service {
         observed("Disclosures", async {
             let pages = disclosures::pages(self.node.clone(), request.into_inner(), self.stop.clone());
             Ok(pages.await?.boxed())
+        })
+        .await
+    }
+
+    async fn verify_disclosures(
+        &self,
+        _: Request<v1::VerifyDisclosuresRequest>,
+    ) -> Result<Response<v1::DisclosuresStatus>, Status> {
+        observed("VerifyDisclosures", async {
+            blocking(&self.node, |node| Ok(ledger::message(node.verify_ledger()?))).await
         })
         .await
     }

@@ -5,17 +5,20 @@ use clap::Subcommand;
 use super::{Context, Exit, Failure};
 
 mod disclosures;
+mod verify;
 
 /// What left this node, and who has it
 #[derive(Debug, Subcommand)]
 pub(super) enum Audit {
     Disclosures(disclosures::Disclosures),
+    Verify(verify::Verify),
 }
 
 impl Audit {
     pub(super) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         match self {
             Self::Disclosures(command) => command.run(context).await,
+            Self::Verify(command) => command.run(context).await,
         }
     }
 }

@@ -33,6 +33,7 @@ macro_rules! named {
 named!(
     Agreement,
     Disclosure,
+    DisclosuresStatus,
     DoctorReply,
     Draft,
     Entry,

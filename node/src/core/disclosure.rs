@@ -1,7 +1,12 @@
 //! The durable note of what was disclosed: one for every chunk that leaves, written before it leaves.
 //!
-//! A note is a JSON object. `terms` lists the permits that were used in the chunk, `runs` says for each stretch of
-//! consecutive entries which of them applied; `null` means that the hash alone went.
+//! ```text
+//! stored note:   salt 16 | JSON
+//! ```
+//!
+//! The salt is random: hashes of notes are shown to others (`ledger`), who could guess what is in a note. `terms` lists the
+//! permits that were used in the chunk, `runs` says for each stretch of consecutive entries which of them applied; `null`
+//! means that the hash alone went.
 //!
 //! ```json
 //! {"time":1795428000,"to":"PT","node":"n1","origin":"ES/main","from":512,"count":512,
@@ -13,6 +18,11 @@ use bytes::Bytes;
 use icomm_policy::{AgreementId, Permit};
 use icomm_proto::Origin;
 use serde::{Deserialize, Serialize};
+
+use crate::environment::Entropy;
+
+/// The length of the random bytes before a note.
+const SALT_BYTES: usize = 16;
 
 /// The terms of the permit under which entries went.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,20 +133,35 @@ impl Note {
         self.terms.iter().any(|terms| terms.is_under(agreement))
     }
 
-    /// The stored form.
+    /// The note as JSON, to be [sealed](seal) when it is stored.
     pub fn encode(&self) -> Result<Bytes, serde_json::Error> {
         serde_json::to_vec(self).map(Bytes::from)
     }
 
     /// Reads the stored form.
-    pub fn decode(bytes: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(bytes)
+    pub fn decode(stored: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(stored.get(SALT_BYTES..).unwrap_or_default())
     }
+}
+
+/// The stored form of an encoded note.
+pub fn seal(note: &[u8], entropy: &dyn Entropy) -> Bytes {
+    let mut salt = [0; SALT_BYTES];
+    entropy.fill(&mut salt);
+    [&salt, note].concat().into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    struct Always(u8);
+
+    impl Entropy for Always {
+        fn fill(&self, out: &mut [u8]) {
+            out.fill(self.0);
+        }
+    }
 
     #[test]
     fn entries_under_the_same_terms_make_one_run() {
@@ -152,6 +177,9 @@ mod tests {
         assert_eq!(note.count, 5);
         assert_eq!(note.runs, vec![(2, Some(0)), (1, None), (1, Some(1)), (1, Some(0))]);
         assert_eq!(note.terms.len(), 2);
-        assert_eq!(Note::decode(&note.encode().unwrap()).unwrap(), note);
+        let stored = |byte| seal(&note.encode().unwrap(), &Always(byte));
+        assert_eq!(Note::decode(&stored(1)).unwrap(), note);
+        assert_ne!(stored(1), stored(2));
+        assert!(Note::decode(&stored(1)[..7]).is_err());
     }
 }

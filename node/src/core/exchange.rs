@@ -25,7 +25,11 @@ use super::law::{Audience, Law};
 use super::replica::{History, Replica};
 use super::routes::{Ask, LinkId, Routes};
 use super::session::{Action, Event, Peer};
-use super::{delivery, receipt::Receipt};
+use super::{
+    delivery, disclosure,
+    ledger::{self, Ledger},
+    receipt::Receipt,
+};
 use crate::environment::Environment;
 use crate::store::{Batch, Boundary, NoteLog, Store, StoreError};
 
@@ -101,6 +105,7 @@ pub struct Exchange {
     store: Arc<dyn Store>,
     mailbox: Arc<dyn Mailbox>,
     law: Law,
+    ledger: Ledger,
     replicas: Mutex<BTreeMap<Origin, Arc<HeldReplica>>>,
     heads: Arc<Heads>,
     // The sizes that peers have signed for since the start, by the key under which the receipt is kept.
@@ -126,6 +131,8 @@ impl Exchange {
             }
         }
         let routes = Mutex::new(Routes::new(local.role));
+        let line = ledger::line(&law.trust_domain(), &local.member, &local.node);
+        let ledger = Ledger::open(store.clone(), line, local.key.clone())?;
         Ok(Self {
             local,
             environment,
@@ -133,6 +140,7 @@ impl Exchange {
             heads: Arc::new(Heads::new(heads, mailbox.clone())),
             mailbox,
             law,
+            ledger,
             replicas: Mutex::default(),
             receipts: Mutex::default(),
             routes,
@@ -149,6 +157,11 @@ impl Exchange {
     /// Agreements and bundle.
     pub fn law(&self) -> &Law {
         &self.law
+    }
+
+    /// The signed log of this node's own disclosures.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// The durable end of every log held.
@@ -222,6 +235,7 @@ impl Exchange {
 
     fn note(&self, link: LinkId, origin: Origin, ticket: super::feed::Ticket, note: Bytes) {
         let mailbox = self.mailbox.clone();
+        let note = disclosure::seal(&note, &*self.environment.entropy);
         let batch = Batch::new().note(NoteLog::disclosures(), note);
         self.store.submit(
             batch,

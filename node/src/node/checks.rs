@@ -4,6 +4,7 @@ use serde::Serialize;
 use time::{Duration, OffsetDateTime};
 
 use super::{LinkStatus, Node};
+use crate::causes::chain;
 use crate::link::DialState;
 
 /// Before this much is left of a certificate or the bundle, nothing is said.
@@ -80,7 +81,7 @@ pub struct Status {
 }
 
 impl Node {
-    /// Whether the node serves: its store works, its bundle and its certificates hold.
+    /// Whether the node serves: its store works, its disclosure log, its bundle and its certificates hold.
     pub fn health(&self) -> Health {
         let now = self.0.environment.clock.now();
         let mut reasons = Vec::new();
@@ -91,6 +92,9 @@ impl Node {
                 None if store.full => "the disk is full".to_owned(),
                 None => format!("the store has {} damaged places", store.damaged.len()),
             });
+        }
+        if let Some(fault) = self.0.exchange.ledger().fault() {
+            reasons.push(chain(&fault));
         }
         if !self.0.exchange.law().bundle().is_live(now) {
             reasons.push("the trust bundle has expired".to_owned());
@@ -120,7 +124,7 @@ impl Node {
         }
     }
 
-    /// Looks at keys, clock, bundle, store and every link.
+    /// Looks at keys, clock, bundle, store, disclosure log and every link.
     pub async fn checks(&self) -> Vec<Check> {
         let now = self.0.environment.clock.now();
         let mut checks = vec![check("keys", Level::Ok, "keys and certificates belong together", "")];
@@ -128,6 +132,7 @@ impl Node {
         checks.push(self.clock(now));
         checks.push(self.bundle_check(now));
         checks.push(self.store_check());
+        checks.push(self.ledger_check());
         checks.extend(self.links().await.iter().map(link_check));
         checks
     }
@@ -208,7 +213,7 @@ impl Node {
     }
 }
 
-fn check(name: &str, level: Level, finding: &str, advice: &str) -> Check {
+pub(super) fn check(name: &str, level: Level, finding: &str, advice: &str) -> Check {
     Check {
         name: name.to_owned(),
         level,

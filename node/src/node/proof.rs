@@ -13,7 +13,7 @@ use icomm_proto::{Origin, RecordId, RecordProof, SectionSet, View};
 use thiserror::Error;
 
 use super::{HoldingsError, Node};
-use crate::core::disclosure::{Note, Terms};
+use crate::core::disclosure::{Note, Terms, seal};
 use crate::store::{Batch, NoteLog, StoreError, StoredLog};
 
 /// The longest description of a recipient, in characters.
@@ -227,7 +227,8 @@ impl Node {
         let mut note = Note::of_file(self.0.environment.unix_now(), recipient, origin, index);
         let which = note.which(terms);
         note.push(Some(which));
-        let batch = Batch::new().note(NoteLog::disclosures(), note.encode()?);
+        let note = seal(&note.encode()?, &*self.0.environment.entropy);
+        let batch = Batch::new().note(NoteLog::disclosures(), note);
         Ok(self.0.store.append(batch)?)
     }
 }

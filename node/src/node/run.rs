@@ -19,6 +19,8 @@ const VALIDITY_CHECK: Duration = Duration::from_secs(5);
 /// How often the own log's growth is announced at most. Partners get it over their links at once; the announcement is
 /// for those who compare.
 const ANNOUNCE: Duration = Duration::from_secs(1);
+/// How long a note of a disclosure stays unsigned at most.
+const SIGN: Duration = Duration::from_secs(1);
 
 /// Why a node stopped by itself.
 #[derive(Debug, Error)]
@@ -55,6 +57,8 @@ impl Node {
         let mut announced_size = 0;
         let mut validity = tokio::time::interval(VALIDITY_CHECK);
         let mut announcing = tokio::time::interval(ANNOUNCE);
+        let mut signing = tokio::time::interval(SIGN);
+        self.check_ledger();
         let mut live = true;
         loop {
             tokio::select! {
@@ -66,6 +70,7 @@ impl Node {
                     self.tell_bundle(&mut bundle).await;
                 }
                 _ = announcing.tick() => self.announce_growth(&mut announced_size).await,
+                _ = signing.tick() => self.sign_ledger().await,
                 Some(announcement) = announced.next() => self.witness(announcement),
                 _ = validity.tick() => {
                     live = self.still_valid(live);
@@ -77,6 +82,7 @@ impl Node {
         if let Some(links) = inner.links.write().await.take() {
             links.shutdown(inner.config.drain()).await;
         }
+        self.sign_ledger().await;
         Ok(())
     }
 

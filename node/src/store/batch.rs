@@ -317,6 +317,11 @@ impl NoteLog {
         Self("disclosures".into())
     }
 
+    /// The checkpoints over the list of disclosures.
+    pub fn ledger() -> Self {
+        Self("ledger".into())
+    }
+
     /// Receipts given and got.
     pub fn receipts() -> Self {
         Self("receipts".into())
