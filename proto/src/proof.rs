@@ -252,4 +252,4 @@ fn ders(path: &MemberPath) -> Vec<Bytes> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

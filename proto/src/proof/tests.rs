@@ -16,15 +16,15 @@ const SECTIONS: [(SectionKind, &[u8]); 2] = [
     (SectionKind::Persons, b"Quixote"),
 ];
 
-struct Network {
-    root: Authority,
+pub(crate) struct Network {
+    pub(crate) root: Authority,
     bundle: VerifiedBundle,
-    kenya: MemberKey,
-    office: MemberKey,
+    pub(crate) kenya: MemberKey,
+    pub(crate) office: MemberKey,
 }
 
 /// WCO, its office, and KE certified by the office.
-fn network() -> Network {
+pub(crate) fn network() -> Network {
     let domain: TrustDomain = "demo.icomm.example".parse().unwrap();
     let [wco, office, kenya]: [MemberId; 3] = ["WCO", "RILO-ESA", "KE"].map(|id| id.parse().unwrap());
     let days = |days| Validity::days(NOW, days).unwrap();
@@ -68,12 +68,12 @@ fn network() -> Network {
 }
 
 /// Another network of the same names.
-fn another() -> Network {
+pub(crate) fn another() -> Network {
     network()
 }
 
 impl Network {
-    fn path(&self, member: &str) -> MemberPath {
+    pub(crate) fn path(&self, member: &str) -> MemberPath {
         MemberPath::of(&member.parse().unwrap(), &self.bundle).unwrap()
     }
 
