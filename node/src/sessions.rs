@@ -339,7 +339,7 @@ fn takes_long(action: &Action) -> bool {
     match action {
         Action::Accept(chunk) => chunk.body.len() > SMALL_CHUNK_BYTES_MAX,
         Action::Read { entries, .. } => *entries > SMALL_READ_ENTRIES_MAX,
-        Action::Adopt(_) => true,
+        Action::Adopt(_) | Action::Consider(_) => true,
         _ => false,
     }
 }

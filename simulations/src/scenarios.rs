@@ -2,6 +2,7 @@
 
 pub mod catch_up;
 pub mod crash;
+pub mod fork;
 pub mod hostile;
 pub mod lapse;
 pub mod partition;
@@ -38,6 +39,10 @@ pub const ALL: &[Scenario] = &[
     Scenario {
         name: "lapse",
         run: lapse::run,
+    },
+    Scenario {
+        name: "fork",
+        run: fork::run,
     },
     Scenario {
         name: "hostile",

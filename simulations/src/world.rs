@@ -31,14 +31,26 @@ const DISK_MS_MAX: u64 = 8;
 /// Pause before a cut wire is dialled again.
 const REDIAL_MS: u64 = 500;
 
+/// How often a node's shell does what it does every second.
+const SECOND_MS: u64 = 1000;
+
 /// One end of a wire.
 type End = (MemberId, LinkId);
 
 /// What happens at some moment.
 enum Happening {
-    Frame { wire: u64, to: End, frame: v1::Frame },
-    Event { to: End, event: Event },
+    Frame {
+        wire: u64,
+        to: End,
+        frame: v1::Frame,
+    },
+    Event {
+        to: End,
+        event: Event,
+    },
     Dial(MemberId, MemberId),
+    /// What a node's shell does every second.
+    Second,
 }
 
 struct Wire {
@@ -75,6 +87,8 @@ pub struct World {
     frames: u64,
     closed: Vec<(MemberId, String)>,
     corrupt: BTreeMap<MemberId, Corruption>,
+    /// Second nodes of members, each over a store of its own, and whose they are.
+    twins: BTreeMap<MemberId, MemberId>,
 }
 
 /// What a hostile node puts on the wire in place of a frame that an honest one would send.
@@ -97,19 +111,37 @@ impl World {
             frames: 0,
             closed: Vec::new(),
             corrupt: BTreeMap::new(),
+            twins: BTreeMap::new(),
         };
+        world.later(SECOND_MS, Happening::Second);
         for id in ids {
-            world.nodes.insert(
-                id.clone(),
-                SimNode {
-                    store: Arc::new(MemoryStore::new()),
-                    running: None,
-                    disk_free_at: 0,
-                },
-            );
-            world.start(&id);
+            world.add(id);
         }
         world
+    }
+
+    fn add(&mut self, id: MemberId) {
+        self.nodes.insert(
+            id.clone(),
+            SimNode {
+                store: Arc::new(MemoryStore::new()),
+                running: None,
+                disk_free_at: 0,
+            },
+        );
+        self.start(&id);
+    }
+
+    /// Starts a second node with a member's keys over an empty store. `name` stands for it wherever a member does here;
+    /// everybody else takes it for the member.
+    pub fn twin(&mut self, member: &MemberId, name: &MemberId) {
+        self.twins.insert(name.clone(), member.clone());
+        self.add(name.clone());
+    }
+
+    /// Whose node this is.
+    fn member_of<'a>(&'a self, node: &'a MemberId) -> &'a MemberId {
+        self.twins.get(node).unwrap_or(node)
     }
 
     /// The certified members.
@@ -144,8 +176,10 @@ impl World {
 
     /// Starts a node that is down, from what its store holds.
     pub fn start(&mut self, member: &MemberId) {
-        let credentials = self.members.credentials(member);
-        let Some(node) = self.nodes.get_mut(member) else { return };
+        let credentials = self.members.credentials(self.member_of(member));
+        let node = member;
+        let member = credentials.member().clone();
+        let Some(node) = self.nodes.get_mut(node) else { return };
         let store: Arc<dyn Store> = node.store.clone();
         let key = credentials.member_key().clone();
         let local = Local {
@@ -224,7 +258,7 @@ impl World {
                 key: None,
             })
             .collect();
-        let key = self.members.credentials(member).member_key().clone();
+        let key = self.members.credentials(self.member_of(member)).member_key().clone();
         let Some(node) = self.nodes.get_mut(member) else { return };
         let Some(running) = &mut node.running else { return };
         let chunk = sure(running.own.append(&records, &key));
@@ -269,7 +303,8 @@ impl World {
             }),
             ..Default::default()
         };
-        let record = Record::validate(&draft, &self.codes, member).map_err(|errors| format!("{errors:?}"));
+        let member = self.member_of(member).clone();
+        let record = Record::validate(&draft, &self.codes, &member).map_err(|errors| format!("{errors:?}"));
         let mut bits = [0; 10];
         self.random.fill_bytes(&mut bits);
         let id = RecordId::new(self.clock.ms() + 1, bits);
@@ -326,18 +361,29 @@ impl World {
             match happening {
                 Happening::Dial(a, b) => self.connect(a, b),
                 Happening::Event { to, event } => self.handle(&to, event),
+                Happening::Second => self.second(),
                 Happening::Frame { wire, to, frame } => {
                     if self.wires.contains_key(&wire) {
                         self.frames += 1;
                         self.trace.update(at.to_be_bytes());
                         self.trace.update(to.0.as_str());
-                        self.trace.update(frame.encode_to_vec());
+                        self.trace.update(traced(&frame));
                         self.handle(&to, Event::Frame(frame));
                     }
                 }
             }
         }
         self.clock.0.store(until, Ordering::Relaxed);
+    }
+
+    fn second(&mut self) {
+        for node in self.nodes.values() {
+            if let Some(running) = &node.running {
+                running.exchange.compare();
+            }
+        }
+        self.later(SECOND_MS, Happening::Second);
+        self.collect();
     }
 
     /// What a node holds of a log, counted and verified; `None` while it is down.
@@ -382,10 +428,11 @@ impl World {
 
     fn open(&mut self, here: &MemberId, there: &MemberId, wire: u64) -> LinkId {
         let node: NodeName = crate::members::name("n1");
+        let credentials = self.members.credentials(self.member_of(there));
         let peer = Peer {
-            member: there.clone(),
+            member: credentials.member().clone(),
             node,
-            role: self.members.credentials(there).role(),
+            role: credentials.role(),
         };
         let running = self.nodes.get_mut(here).and_then(|node| node.running.as_mut());
         let running = sure(running.ok_or("a node that is down opens no link"));
@@ -495,6 +542,21 @@ impl World {
 
     fn unix_now(&self) -> u64 {
         u64::try_from(self.clock.now().unix_timestamp()).unwrap_or(0)
+    }
+}
+
+/// A frame as the trace has it: without certificates, whose keys are other ones in every run.
+fn traced(frame: &v1::Frame) -> Vec<u8> {
+    match &frame.body {
+        Some(v1::frame::Body::Document(document)) if document.kind() == v1::document::Kind::Fork => {
+            let lines = document.document.split_inclusive(|byte| *byte == b'\n');
+            lines
+                .filter(|line| !line.starts_with(b"certificate "))
+                .flatten()
+                .copied()
+                .collect()
+        }
+        _ => frame.encode_to_vec(),
     }
 }
 

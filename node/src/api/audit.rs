@@ -5,7 +5,7 @@ use icomm_proto::v1::{self, audit_server};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::{meter::observed, service::blocking};
+use super::{convert, meter::observed, service::blocking};
 use crate::node::Node;
 
 mod disclosures;
@@ -44,6 +44,14 @@ impl audit_server::Audit for Service {
     ) -> Result<Response<v1::DisclosuresStatus>, Status> {
         observed("VerifyDisclosures", async {
             blocking(&self.node, |node| Ok(ledger::message(node.verify_ledger()?))).await
+        })
+        .await
+    }
+
+    async fn forks(&self, _: Request<v1::ForksRequest>) -> Result<Response<v1::ForksReply>, Status> {
+        observed("Forks", async {
+            let forks = self.node.forks().into_iter().map(convert::fork).collect();
+            Ok(v1::ForksReply { forks })
         })
         .await
     }

@@ -7,7 +7,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
     link::{DialState, Outcome as ProbeOutcome, Probe, Report},
-    node::{AgreementStatus, Check, HeldEntry, Level, LinkStatus, LogStatus, Outcome, ProofFile, Status},
+    node::{AgreementStatus, Check, Forked, HeldEntry, Level, LinkStatus, LogStatus, Outcome, ProofFile, Status},
 };
 
 pub(super) fn status(
@@ -54,6 +54,7 @@ pub(super) fn log(status: LogStatus) -> v1::LogStatus {
         root,
         checkpoint,
         agreements,
+        forked,
     } = status;
     v1::LogStatus {
         origin: origin.to_string(),
@@ -67,6 +68,18 @@ pub(super) fn log(status: LogStatus) -> v1::LogStatus {
         // A signed note is text.
         checkpoint: String::from_utf8_lossy(&checkpoint).into_owned(),
         agreements,
+        forked,
+    }
+}
+
+pub(super) fn fork(forked: Forked) -> v1::Fork {
+    let Forked { origin, proof, notes } = forked;
+    let [smaller, larger] = notes;
+    v1::Fork {
+        origin: origin.to_string(),
+        smaller,
+        larger,
+        proof,
     }
 }
 

@@ -5,12 +5,14 @@ use clap::Subcommand;
 use super::{Context, Exit, Failure};
 
 mod disclosures;
+mod forks;
 mod verify;
 
 /// What left this node, and who has it
 #[derive(Debug, Subcommand)]
 pub(super) enum Audit {
     Disclosures(disclosures::Disclosures),
+    Forks(forks::Forks),
     Verify(verify::Verify),
 }
 
@@ -18,6 +20,7 @@ impl Audit {
     pub(super) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         match self {
             Self::Disclosures(command) => command.run(context).await,
+            Self::Forks(command) => command.run(context).await,
             Self::Verify(command) => command.run(context).await,
         }
     }

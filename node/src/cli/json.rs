@@ -38,6 +38,7 @@ named!(
     Draft,
     Entry,
     ExplainReply,
+    Fork,
     GetReply,
     Link,
     ListAgreementsReply,

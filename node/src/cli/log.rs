@@ -12,6 +12,7 @@ use super::{
     output::{count, table, yes_no},
 };
 
+mod fork;
 mod proof;
 
 /// Signed logs
@@ -57,9 +58,11 @@ Exits with 1 when anything does not hold.
 
 Examples:
   icomm log verify KE/main
-  icomm log verify case.tlog-proof --root root.pem")]
+  icomm log verify case.tlog-proof --root root.pem
+  icomm log verify ke-main.fork --root root.pem")]
 pub(super) struct Verify {
-    /// The log, MEMBER/NAME; several, or none for every log held. With --root: files that `icomm log prove` wrote
+    /// The log, MEMBER/NAME; several, or none for every log held. With --root: files that `icomm log prove` or `icomm audit
+    /// forks` wrote
     #[arg(value_name = "ORIGIN|FILE")]
     targets: Vec<String>,
     /// The root authority's certificate, PEM, as you trust it: check files off-line
@@ -132,7 +135,11 @@ async fn verify(context: &Context, mut origins: Vec<String>) -> Result<Exit, Fai
             exit = Exit::Failed;
         }
         context.output.answer(&to_json(&log)?, || {
-            let finding = if log.verified { "verified" } else { "NOT VERIFIED" };
+            let finding = match (log.verified, log.forked) {
+                (false, _) => "NOT VERIFIED",
+                (true, false) => "verified",
+                (true, true) => "verified, but its originator signed another history as well",
+            };
             let root = data_encoding::BASE64.encode(&log.root);
             format!("{}: {} entries, root {root}: {finding}", log.origin, count(log.entries))
         })?;
@@ -161,6 +168,7 @@ pub(super) fn table_of(logs: &[v1::LogStatus]) -> Table {
             denominalised,
             withheld,
             verified,
+            forked,
             ..
         } = log;
         rows.add_row([
@@ -173,7 +181,7 @@ pub(super) fn table_of(logs: &[v1::LogStatus]) -> Table {
             count(*disclosed),
             count(*denominalised),
             count(*withheld),
-            yes_no(*verified).to_owned(),
+            if *forked { "FORKED" } else { yes_no(*verified) }.to_owned(),
             log.agreements.join(", "),
         ]);
     }

@@ -33,13 +33,18 @@ use super::{
 use crate::environment::Environment;
 use crate::store::{Batch, Boundary, NoteLog, Store, StoreError};
 
+mod doubts;
+mod forks;
 mod heads;
 mod held;
 mod link;
 mod receiving;
+mod sightings;
 
+use forks::Forks;
 use heads::Heads;
 pub use link::{Link, LinkWorld};
+use sightings::Sightings;
 
 /// Logs that a node holds at most.
 pub const ORIGINS_MAX: usize = 4096;
@@ -108,6 +113,8 @@ pub struct Exchange {
     ledger: Ledger,
     replicas: Mutex<BTreeMap<Origin, Arc<HeldReplica>>>,
     heads: Arc<Heads>,
+    forks: Forks,
+    sightings: Sightings,
     // The sizes that peers have signed for since the start, by the key under which the receipt is kept.
     receipts: Mutex<BTreeMap<String, u64>>,
     routes: Mutex<Routes>,
@@ -133,6 +140,7 @@ impl Exchange {
         let routes = Mutex::new(Routes::new(local.role));
         let line = ledger::line(&law.trust_domain(), &local.member, &local.node);
         let ledger = Ledger::open(store.clone(), line, local.key.clone())?;
+        let forks = Forks::open(&*store)?;
         Ok(Self {
             local,
             environment,
@@ -141,6 +149,8 @@ impl Exchange {
             mailbox,
             law,
             ledger,
+            forks,
+            sightings: Sightings::default(),
             replicas: Mutex::default(),
             receipts: Mutex::default(),
             routes,
@@ -225,6 +235,7 @@ impl Exchange {
                 self.ask(asks);
             }
             Action::Adopt(document) => self.adopt(id, peer, &document),
+            Action::Consider(testimony) => self.consider(link, testimony),
             Action::Acknowledged(receipt) => self.acknowledged(id, peer, &receipt),
         }
     }
@@ -282,6 +293,9 @@ impl Exchange {
     }
 
     fn adopt(&self, link: LinkId, peer: &Peer, document: &v1::Document) {
+        if document.kind() == v1::document::Kind::Fork {
+            return self.accused(link, peer, document);
+        }
         match self.law.adopt(document, self.now()) {
             Ok(adopted) => {
                 tracing::info!(peer = %peer.member, adopted = %adopted, "document adopted");
@@ -365,10 +379,6 @@ impl Exchange {
 
 fn cursor_key(origin: &Origin, via: &MemberId) -> String {
     format!("cursor/{origin}/{via}")
-}
-
-fn fork_key(origin: &Origin) -> String {
-    format!("fork/{origin}")
 }
 
 /// A panic elsewhere leaves these tables whole: each is changed in one step.

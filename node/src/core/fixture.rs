@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use icomm_pki::{
-    Authority, AuthorityKey, CLOCK_SKEW_MAX, EnrolmentRequest, Listing, MemberId, MemberKey, NodeCredentials, NodeKey,
-    Role, TrustBundle, TrustDomain, Validity, VerifiedBundle,
+    Authority, AuthorityCertificate, AuthorityKey, CLOCK_SKEW_MAX, EnrolmentRequest, Listing, MemberId, MemberKey,
+    NodeCredentials, NodeKey, Role, TrustBundle, TrustDomain, Validity, VerifiedBundle,
 };
 use icomm_policy::{Agreement, SignedAgreement};
 use icomm_proto::log::{Checkpoint, ChunkBuilder, Frontier, Hash};
@@ -223,6 +223,11 @@ impl Network {
         bundle.sign(&"WCO".parse().unwrap(), &key("WCO")).unwrap()
     }
 
+    /// The root's certificate.
+    pub(crate) fn root(&self) -> AuthorityCertificate {
+        self.root.certificate().clone()
+    }
+
     fn verified(&self) -> VerifiedBundle {
         VerifiedBundle::verify(&self.bundle(5, 30), self.root.certificate().der(), NOW, 0).unwrap()
     }
@@ -348,6 +353,26 @@ impl Did {
             .collect()
     }
 
+    /// The proofs of forks for one link.
+    pub(crate) fn proofs(&self, link: LinkId) -> Vec<&Bytes> {
+        self.to(link)
+            .filter_map(|body| match body {
+                v1::frame::Body::Document(sent) if sent.kind() == v1::document::Kind::Fork => Some(&sent.document),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The doubts for one link: log, size held, size shown.
+    pub(crate) fn doubts(&self, link: LinkId) -> Vec<(&str, u64, u64)> {
+        self.to(link)
+            .filter_map(|body| match body {
+                v1::frame::Body::Doubt(doubt) => Some((doubt.origin.as_str(), doubt.size, doubt.of)),
+                _ => None,
+            })
+            .collect()
+    }
+
     pub(crate) fn receipts(&self, link: LinkId) -> Vec<(&str, u64)> {
         self.to(link)
             .filter_map(|body| match body {
@@ -422,6 +447,12 @@ impl TestNode {
             }
         }
         panic!("a livelock: {:?}", waiting.front());
+    }
+
+    /// The shell's second has passed; what follows.
+    pub(crate) fn second(&mut self) -> Did {
+        self.exchange.compare();
+        self.handle(LinkId(u64::MAX), Event::Changed)
     }
 
     /// The node adopts a document as from its operator; what follows.

@@ -199,7 +199,8 @@ impl Law {
     /// Adopts a document from a peer or from an operator; `now` in seconds since 1970.
     pub fn adopt(&self, document: &v1::Document, now: u64) -> Result<Adopted, AdoptError> {
         let kind = match document.kind() {
-            Kind::Unspecified => return Err(AdoptError::UnknownKind),
+            // The proof of a fork is no law: see `Exchange`.
+            Kind::Unspecified | Kind::Fork => return Err(AdoptError::UnknownKind),
             Kind::Bundle => return self.adopt_bundle(&document.document, now),
             Kind::Agreement => DocumentKind::Agreement,
             Kind::Suspension => DocumentKind::Suspension,

@@ -64,6 +64,19 @@ impl Routes {
         self.settle(origin)
     }
 
+    /// Nobody is asked for `origin` any more.
+    pub fn forget(&mut self, origin: &Origin) -> Vec<Ask> {
+        let offers = self.offers.remove(origin).unwrap_or_default();
+        let asked = offers.into_iter().filter(|(_, offer)| offer.asked);
+        asked
+            .map(|(link, _)| Ask {
+                link,
+                origin: origin.clone(),
+                start: false,
+            })
+            .collect()
+    }
+
     /// `link` is gone.
     pub fn closed(&mut self, link: LinkId) -> Vec<Ask> {
         let origins: Vec<Origin> = self
@@ -172,6 +185,16 @@ mod tests {
         assert_eq!(routes.withdrawn(LinkId(1), &origin()), vec![ask(2, true)]);
         assert_eq!(routes.withdrawn(LinkId(2), &origin()), vec![]);
         assert_eq!(routes.closed(LinkId(1)), vec![]);
+    }
+
+    #[test]
+    fn a_forgotten_log_is_asked_of_nobody() {
+        let mut routes = Routes::new(Role::National);
+        routes.offered(LinkId(1), origin(), true);
+        routes.offered(LinkId(2), origin(), false);
+        routes.offered(LinkId(3), origin(), false);
+        assert_eq!(routes.forget(&origin()), vec![ask(1, false), ask(2, false)]);
+        assert_eq!(routes.closed(LinkId(2)), vec![]);
     }
 
     #[test]

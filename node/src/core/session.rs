@@ -8,6 +8,7 @@
 //!   chunk ─▶                   entries as views or hashes, up to a signed checkpoint
 //!   ◀─ receipt                 signed, once the chunk is durable
 //!   head ─▶                    a log that I can serve you from now on
+//!   doubt ─▶ ◀─ beginning      what I was shown does not fit what I hold: how does it begin?
 //!   refusal                    of one log, or of the whole session
 //! ```
 //!
@@ -23,6 +24,10 @@ use icomm_proto::{Origin, log::Hash};
 
 use super::feed::{Feed, Prepared, Ticket};
 
+mod testimony;
+
+pub use testimony::Testimony;
+
 /// The protocol version that this program speaks.
 pub const PROTOCOL: u32 = 1;
 /// Logs that one session serves or asks for at most.
@@ -31,6 +36,8 @@ pub const LOGS_MAX: usize = 1024;
 pub const WANTS_MAX: usize = 4 * LOGS_MAX;
 /// Agreements that a hello may list.
 pub const AGREEMENTS_MAX: usize = 4096;
+/// Doubts that a peer may utter in one session: each costs reading the hashes of a log.
+pub const DOUBTS_MAX: usize = 64;
 /// Bytes of one document at most.
 pub const DOCUMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -102,6 +109,8 @@ pub enum Event {
     },
     /// Hand this document to the peer.
     Tell(v1::Document),
+    /// Say this of a log to the peer.
+    Testify(Testimony),
     /// The node is stopping, or the peer lost its standing.
     Stop {
         /// Stable code for the refusal.
@@ -162,6 +171,8 @@ pub enum Action {
     },
     /// A document from the peer: adopt it if it is valid and newer.
     Adopt(v1::Document),
+    /// What the peer says of the history of a log: verify it, and answer if it is a question.
+    Consider(Testimony),
     /// A receipt from the peer: verify and keep it.
     Acknowledged(v1::Receipt),
     /// End the session.
@@ -189,6 +200,8 @@ pub trait World {
     fn servable_size(&self, origin: &Origin) -> Option<u64>;
     /// The same, in answer to [`Event::Grew`]: of growth from here on the session is told anew.
     fn grown(&self, origin: &Origin) -> Option<u64>;
+    /// Why a log is not served to the peer (any more): a stable code, and in words.
+    fn unserved(&self, origin: &Origin) -> (&'static str, String);
     /// What the peer lacks according to its hello.
     fn documents_for(&self, hello: &v1::Hello) -> Vec<v1::Document>;
     /// Signs that a log is durable here.
@@ -212,6 +225,7 @@ pub struct Session {
     offered: BTreeSet<Origin>,
     ticket: Ticket,
     wants: usize,
+    doubts: usize,
     sent_entries: u64,
     received_entries: u64,
 }
@@ -227,6 +241,7 @@ impl Session {
             offered: BTreeSet::new(),
             ticket: Ticket::default(),
             wants: 0,
+            doubts: 0,
             sent_entries: 0,
             received_entries: 0,
         }
@@ -275,6 +290,11 @@ impl Session {
                     actions.push(send(Body::Document(document)));
                 }
             }
+            Event::Testify(testimony) => {
+                if self.phase == Phase::Open {
+                    actions.push(send(testimony.into()));
+                }
+            }
             Event::Stop { code, message } => {
                 actions.push(refuse(code, &message, None));
                 self.close(code, &message, false, actions);
@@ -299,6 +319,8 @@ impl Session {
                 self.fail("document-too-large", "a document larger than the limit", actions)
             }
             (_, Body::Document(document)) => actions.push(Action::Adopt(document)),
+            (_, Body::Doubt(doubt)) => self.on_testimony(Testimony::Doubt(doubt), actions),
+            (_, Body::Beginning(beginning)) => self.on_testimony(Testimony::Beginning(beginning), actions),
         }
     }
 
@@ -356,8 +378,8 @@ impl Session {
             return;
         }
         let Some(size) = world.servable_size(&origin) else {
-            let message = format!("no legal basis covers `{origin}` for `{}`", self.peer.member);
-            return actions.push(refuse("no-agreement", &message, Some(&origin)));
+            let (code, message) = world.unserved(&origin);
+            return actions.push(refuse(code, &message, Some(&origin)));
         };
         if want.from > size {
             let message = format!("`{origin}` has {size} entries, fewer than the cursor {}", want.from);
@@ -388,6 +410,14 @@ impl Session {
             Ok(_) => {}
             Err(_) => self.fail("origin", "a chunk of something that is not a log", actions),
         }
+    }
+
+    fn on_testimony(&mut self, testimony: Testimony, actions: &mut Vec<Action>) {
+        self.doubts += usize::from(matches!(testimony, Testimony::Doubt(_)));
+        if self.doubts > DOUBTS_MAX {
+            return self.fail("too-many-doubts", "more doubts than one session may have", actions);
+        }
+        actions.push(Action::Consider(testimony));
     }
 
     fn on_receipt(&mut self, receipt: v1::Receipt, world: &impl World, actions: &mut Vec<Action>) {
@@ -458,13 +488,13 @@ impl Session {
             .cloned()
             .collect();
         for origin in lapsed {
-            self.withdraw(&origin, actions);
+            self.withdraw(&origin, world, actions);
         }
     }
 
     fn on_grew(&mut self, origin: &Origin, world: &impl World, actions: &mut Vec<Action>) {
         let Some(size) = world.grown(origin) else {
-            return self.withdraw(origin, actions);
+            return self.withdraw(origin, world, actions);
         };
         if let Some(feed) = self.feeds.get_mut(origin) {
             feed.retry();
@@ -480,7 +510,7 @@ impl Session {
         actions: &mut Vec<Action>,
     ) {
         let Some(size) = world.servable_size(origin) else {
-            return self.withdraw(origin, actions);
+            return self.withdraw(origin, world, actions);
         };
         if let Some(feed) = self.feeds.get_mut(origin) {
             self.ticket.0 += 1;
@@ -498,7 +528,7 @@ impl Session {
     fn on_noted(&mut self, origin: &Origin, ticket: Ticket, world: &impl World, actions: &mut Vec<Action>) {
         // The basis may have lapsed while the note was being synced: the note then says more than was sent, never less.
         if world.servable_size(origin).is_none() {
-            return self.withdraw(origin, actions);
+            return self.withdraw(origin, world, actions);
         }
         if let Some(chunk) = self.feeds.get_mut(origin).and_then(|feed| feed.noted(ticket)) {
             self.sent_entries += u64::from(chunk.count);
@@ -514,12 +544,12 @@ impl Session {
         fed
     }
 
-    fn withdraw(&mut self, origin: &Origin, actions: &mut Vec<Action>) {
+    fn withdraw(&mut self, origin: &Origin, world: &impl World, actions: &mut Vec<Action>) {
         let offered = self.offered.remove(origin);
         let fed = self.stop_feeding(origin, actions);
         if offered || fed {
-            let message = format!("no legal basis covers `{origin}` for `{}` any more", self.peer.member);
-            actions.push(refuse("no-agreement", &message, Some(origin)));
+            let (code, message) = world.unserved(origin);
+            actions.push(refuse(code, &message, Some(origin)));
         }
     }
 

@@ -116,6 +116,7 @@ impl From<v1::LogStatus> for Replica {
             root: _,
             checkpoint: _,
             agreements,
+            forked: _,
         } = log;
         Self {
             origin,

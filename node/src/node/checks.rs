@@ -1,9 +1,10 @@
 //! Whether a node can do its duty, and what to do where it can't.
 
+use icomm_proto::Origin;
 use serde::Serialize;
 use time::{Duration, OffsetDateTime};
 
-use super::{LinkStatus, Node};
+use super::{Forked, LinkStatus, Node};
 use crate::causes::chain;
 use crate::link::DialState;
 
@@ -99,6 +100,12 @@ impl Node {
         if !self.0.exchange.law().bundle().is_live(now) {
             reasons.push("the trust bundle has expired".to_owned());
         }
+        if self.0.exchange.is_forked(self.own_origin()) {
+            reasons.push(format!(
+                "nobody takes `{}` any more: two histories of it were signed",
+                self.own_origin()
+            ));
+        }
         if self.certificate_expires() <= now {
             reasons.push("the node's certificate has expired".to_owned());
         }
@@ -133,6 +140,7 @@ impl Node {
         checks.push(self.bundle_check(now));
         checks.push(self.store_check());
         checks.push(self.ledger_check());
+        checks.extend(self.forks().iter().map(|fork| fork_check(fork, self.own_origin())));
         checks.extend(self.links().await.iter().map(link_check));
         checks
     }
@@ -242,6 +250,18 @@ pub(crate) fn expiring(name: &str, at: OffsetDateTime, now: OffsetDateTime, advi
 
 fn day(at: OffsetDateTime) -> String {
     at.date().to_string()
+}
+
+fn fork_check(fork: &Forked, own: &Origin) -> Check {
+    let origin = &fork.origin;
+    let finding = format!("`{origin}` has two histories, both signed with the key of its originator");
+    let advice = match origin == own {
+        true => {
+            "somebody else signs with this member's key, or a second node does: stop them, tell the root, get a new key"
+        }
+        false => "`icomm audit forks` shows both checkpoints; tell its originator, and the root",
+    };
+    check(&format!("log {origin}"), Level::Error, &finding, advice)
 }
 
 fn link_check(link: &LinkStatus) -> Check {

@@ -1,6 +1,7 @@
 //! What a node holds: records, logs, and whether they verify.
 
 use icomm_pki::MemberId;
+use icomm_proto::fork::ForkProof;
 use icomm_proto::log::{Hash, Item};
 use icomm_proto::{InvalidView, Origin, RecordId, View};
 use thiserror::Error;
@@ -66,6 +67,19 @@ pub struct LogStatus {
     pub checkpoint: bytes::Bytes,
     /// The agreements with the originator or with the hubs that carry its records here: `id@version`.
     pub agreements: Vec<String>,
+    /// Whether its originator signed two histories of it, so that nothing more of it is served or taken.
+    pub forked: bool,
+}
+
+/// A log of which the originator signed two histories.
+#[derive(Debug, Clone)]
+pub struct Forked {
+    /// The log.
+    pub origin: Origin,
+    /// What proves it to anybody: see [`ForkProof`].
+    pub proof: bytes::Bytes,
+    /// The two checkpoints as signed notes, that of fewer entries first.
+    pub notes: [String; 2],
 }
 
 impl Node {
@@ -105,6 +119,18 @@ impl Node {
         let origins: Vec<Origin> = self.0.exchange.heads().into_keys().collect();
         let whole = self.0.store.health().damaged.is_empty();
         origins.iter().map(|origin| self.held_of(origin, whole)).collect()
+    }
+
+    /// Logs of which the originators signed two histories. A proof that can't be read any more is left out; its log stays
+    /// frozen all the same.
+    pub fn forks(&self) -> Vec<Forked> {
+        let forks = self.0.exchange.forks().into_iter();
+        forks
+            .filter_map(|(origin, proof)| {
+                let notes = ForkProof::parse(&proof).ok()?.notes().map(ToString::to_string);
+                Some(Forked { origin, proof, notes })
+            })
+            .collect()
     }
 
     /// What is held of one log. Everything of it was verified before it was stored; nothing is read again.
@@ -164,6 +190,7 @@ impl Node {
             root: head.root,
             checkpoint: head.checkpoint,
             agreements: if own { Vec::new() } else { self.bases_of(origin) },
+            forked: inner.exchange.is_forked(origin),
         })
     }
 

@@ -69,8 +69,11 @@ impl Node {
                     }
                     self.tell_bundle(&mut bundle).await;
                 }
-                _ = announcing.tick() => self.announce_growth(&mut announced_size).await,
                 _ = signing.tick() => self.sign_ledger().await,
+                _ = announcing.tick() => {
+                    self.announce_growth(&mut announced_size).await;
+                    tokio::task::block_in_place(|| inner.exchange.compare());
+                }
                 Some(announcement) = announced.next() => self.witness(announcement),
                 _ = validity.tick() => {
                     live = self.still_valid(live);
@@ -123,12 +126,13 @@ impl Node {
         let Ok(origin) = head.origin.parse::<Origin>() else {
             return;
         };
-        // Only logs that are held here can be compared.
-        if self.0.exchange.head(&origin).is_none() || origin == *self.own_origin() {
+        let exchange = &self.0.exchange;
+        // Only logs that are held here can be compared; the proof of a fork comes over links.
+        if exchange.head(&origin).is_none() || exchange.is_forked(&origin) {
             return;
         }
-        if let Err(fault) = tokio::task::block_in_place(|| self.0.exchange.witness(&origin, head.checkpoint)) {
-            self.0.exchange.found(&member, &origin, &fault);
+        if let Err(fault) = tokio::task::block_in_place(|| exchange.witness(&member, &origin, head.checkpoint)) {
+            exchange.found(&member, &origin, &fault);
         }
     }
 

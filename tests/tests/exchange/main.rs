@@ -15,6 +15,7 @@ mod bench;
 mod crash;
 mod demo;
 mod foreign;
+mod forks;
 mod full_disk;
 mod interrupted;
 mod leak;

@@ -82,6 +82,13 @@ impl Place {
         }
     }
 
+    /// What it answers on standard output, ending with this code.
+    pub(crate) fn ends_saying(&self, code: i32, line: &str) -> String {
+        let mut command = icomm();
+        command.current_dir(self.folder.path()).args(line.split_whitespace());
+        text(&ends_with(code, &mut command).stdout)
+    }
+
     pub(crate) fn runs(&self, home: &str) -> Running {
         let log = fs::File::create(self.path(&format!("{home}.log"))).unwrap();
         let mut command = icomm();

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Replaces the two drafts' word on use in court, makes it `version`, and lets both sides sign and accept it.
-fn agree(place: &Place, version: u32, use_in_court: &str) {
+pub(crate) fn agree(place: &Place, version: u32, use_in_court: &str) {
     let draft = format!("ke-ug-{version}.toml");
     place.does(&format!(
         "agreement draft ke-ug --between KE UG --from 2026-01-01 --out {draft}"
@@ -42,7 +42,7 @@ fn agree(place: &Place, version: u32, use_in_court: &str) {
     }
 }
 
-fn arrives(place: &Place, record: &str, home: &str) {
+pub(crate) fn arrives(place: &Place, record: &str, home: &str) {
     let deadline = Instant::now() + Duration::from_secs(30);
     let command = format!("log list --json --home {home}");
     while !json_lines(&place.does(&command))

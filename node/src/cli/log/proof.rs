@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use icomm_pki::{AuthorityCertificate, CertificateDer, moment_at};
+use icomm_proto::fork::FORK_HEADER;
 use icomm_proto::{Proven, RecordProof, SectionSet, Witnessed, v1, view_json, view_text};
 use rustls_pki_types::pem::PemObject;
 use serde_json::{Value, json};
@@ -108,6 +109,12 @@ pub(super) fn verify(context: &Context, proofs: &[String], root: &Path) -> Resul
     let mut exit = Exit::Ok;
     for file in proofs {
         let proof = files::read(Path::new(file))?;
+        if proof.starts_with(FORK_HEADER.as_bytes()) {
+            if super::fork::verify(context, file, &proof, &root)? != Exit::Ok {
+                exit = Exit::Failed;
+            }
+            continue;
+        }
         let checked = RecordProof::parse(&proof).and_then(|proof| proof.verify(&root));
         let answer = match &checked {
             Ok(proven) => proven_json(file, proven),

@@ -63,14 +63,18 @@ impl World for LinkWorld<'_> {
         let mut policy = lock(&self.link.policy);
         let servable = heads
             .into_iter()
-            .filter(|(origin, _)| policy.basis(&origin.member, now).is_ok());
+            .filter(|(origin, _)| !self.exchange.forks.has(origin) && policy.basis(&origin.member, now).is_ok());
         servable
             .map(|(origin, head)| (origin, head.checkpoint, head.size))
             .collect()
     }
 
     fn servable_size(&self, origin: &Origin) -> Option<u64> {
-        let size = self.exchange.heads.size(origin)?;
+        let size = self
+            .exchange
+            .heads
+            .size(origin)
+            .filter(|_| !self.exchange.forks.has(origin))?;
         lock(&self.link.policy)
             .basis(&origin.member, self.exchange.now())
             .is_ok()
@@ -83,8 +87,21 @@ impl World for LinkWorld<'_> {
         self.servable_size(origin)
     }
 
+    fn unserved(&self, origin: &Origin) -> (&'static str, String) {
+        if self.exchange.forks.has(origin) {
+            return (
+                "forked-log",
+                format!("the originator of `{origin}` signed two histories of it"),
+            );
+        }
+        let message = format!("no legal basis covers `{origin}` for `{}`", self.link.peer.member);
+        ("no-agreement", message)
+    }
+
     fn documents_for(&self, hello: &v1::Hello) -> Vec<v1::Document> {
-        self.exchange.law.documents_for(&self.link.peer.member, hello)
+        let mut documents = self.exchange.law.documents_for(&self.link.peer.member, hello);
+        documents.extend(self.exchange.forks.documents());
+        documents
     }
 
     fn receipt(&self, origin: &Origin, size: u64, root: Hash) -> v1::Receipt {

@@ -10,18 +10,23 @@ use icomm_proto::log::VerifiedCheckpoint;
 use icomm_proto::{Origin, v1};
 
 use super::held::StoreHeld;
-use super::{Exchange, Head, HeldReplica, MEMBER_LOGS_MAX, ORIGINS_MAX, cursor_key, fork_key, lock};
+use super::{Exchange, Head, HeldReplica, MEMBER_LOGS_MAX, ORIGINS_MAX, cursor_key, lock};
 use crate::core::replica::{Admission, ChunkFault, History, Replica};
 use crate::core::routes::LinkId;
 use crate::core::session::{Event, Peer};
-use crate::store::{Batch, Placement, StoreError};
+use crate::store::{Batch, Placement};
 
 impl Exchange {
     pub(super) fn accept(&self, link: LinkId, peer: &Peer, chunk: v1::Chunk) {
         let Ok(origin) = chunk.origin.parse::<Origin>() else {
             return;
         };
+        let end = chunk.from.saturating_add(u64::from(chunk.count));
         if let Err(fault) = self.try_accept(link, peer, &origin, chunk) {
+            if let ChunkFault::Entries(_) = fault {
+                // Its checkpoint was the originator's: either the peer spoilt the entries, or they are of another history.
+                self.doubt(link, &origin, end);
+            }
             self.fault(link, peer, origin, &fault);
         }
     }
@@ -122,24 +127,8 @@ impl Exchange {
         tracing::warn!(%origin, peer = %member, code, %fault, "refused");
         metrics::counter!("icomm_refused_chunks_total", "peer" => member.to_string(), "code" => code).increment(1);
         if let ChunkFault::Fork { ours, theirs, .. } = fault {
-            self.freeze(origin, ours, theirs);
+            self.convict(origin, ours, theirs, None);
         }
-    }
-
-    /// Keeps both checkpoints as evidence and takes nothing more of this log.
-    fn freeze(&self, origin: &Origin, ours: &Bytes, theirs: &Bytes) {
-        tracing::error!(%origin, "the originator signed two histories of its log; it is frozen here");
-        metrics::counter!("icomm_forked_logs_total", "origin" => origin.to_string()).increment(1);
-        if let Ok(replica) = self.replica(origin) {
-            lock(&replica.machine).freeze();
-        }
-        let evidence = [ours.as_ref(), b"\n", theirs.as_ref()].concat();
-        let done = Box::new(|result: Result<(), StoreError>| {
-            if let Err(error) = result {
-                tracing::error!(%error, "the evidence of a fork could not be stored");
-            }
-        });
-        self.store.submit(Batch::new().set(fork_key(origin), evidence), done);
     }
 
     pub(super) fn replica(&self, origin: &Origin) -> Result<Arc<HeldReplica>, ChunkFault> {
@@ -155,7 +144,7 @@ impl Exchange {
         }
         let mut machine = Replica::new(origin.clone(), origin.line(&self.law.trust_domain()), key);
         machine.resume(self.store.head(origin)?);
-        if self.store.state(&fork_key(origin))?.is_some() {
+        if self.forks.has(origin) {
             machine.freeze();
         }
         let replica = Arc::new(HeldReplica {
@@ -176,11 +165,13 @@ impl Exchange {
     }
 
     pub(super) fn offered(&self, link: LinkId, peer: &Peer, origin: Origin, checkpoint: Bytes) {
+        if let Err(fault) = self.witness(&peer.member, &origin, checkpoint) {
+            return self.fault(link, peer, origin, &fault);
+        }
         if origin.member == self.local.member {
             return;
         }
-        let known = self.witness(&origin, checkpoint);
-        if let Err(fault) = known.and_then(|()| self.replica(&origin)) {
+        if let Err(fault) = self.replica(&origin) {
             return self.fault(link, peer, origin, &fault);
         }
         let from_originator = origin.member == peer.member;
@@ -188,12 +179,35 @@ impl Exchange {
         self.ask(asks);
     }
 
-    /// Compares a checkpoint that somebody shows with what is held: two roots for one size are a fork. Nothing is
-    /// remembered of a log for a checkpoint that its member did not sign.
-    pub fn witness(&self, origin: &Origin, checkpoint: Bytes) -> Result<(), ChunkFault> {
+    /// Compares a checkpoint that `by` shows with what is held: two roots for one size are a fork. What is ahead of what is
+    /// held is compared once that has grown. Nothing is remembered of a log for a checkpoint that its member did not sign.
+    ///
+    /// # Errors
+    /// The checkpoint does not count, or the log is forked, by this very checkpoint or since before.
+    pub fn witness(&self, by: &MemberId, origin: &Origin, checkpoint: Bytes) -> Result<(), ChunkFault> {
+        if self.forks.has(origin) {
+            return Err(ChunkFault::Frozen);
+        }
+        let shown = self.signed(origin, checkpoint)?;
+        match History::of(&*self.store, origin, shown.size())? {
+            Some(ours) => ours.agrees(&shown),
+            None => {
+                if let Some(held) = self.heads.size(origin) {
+                    self.sightings.remember(origin, by, shown, held);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// A checkpoint, if the member of its log signed it.
+    pub(super) fn signed(&self, origin: &Origin, checkpoint: Bytes) -> Result<VerifiedCheckpoint, ChunkFault> {
         let key = self.law.member_key(&origin.member);
         let key = key.ok_or_else(|| ChunkFault::UnknownMember(origin.member.clone()))?;
-        let shown = VerifiedCheckpoint::verify(checkpoint, &origin.line(&self.law.trust_domain()), &key)?;
-        History::of(&*self.store, origin, shown.size())?.map_or(Ok(()), |ours| ours.agrees(&shown))
+        Ok(VerifiedCheckpoint::verify(
+            checkpoint,
+            &origin.line(&self.law.trust_domain()),
+            &key,
+        )?)
     }
 }

@@ -2,7 +2,7 @@
 
 use icomm_proto::log::ChunkBuilder;
 use icomm_proto::v1::{document::Kind, frame::Body};
-use icomm_proto::{SectionKind, log::VerifiedCheckpoint};
+use icomm_proto::{SectionKind, fork::ForkProof};
 use metrics_exporter_prometheus::PrometheusBuilder;
 
 use super::*;
@@ -13,6 +13,7 @@ use crate::store::{MemoryStore, StoreError};
 
 mod documents;
 mod floods;
+mod forks;
 
 /// What `work` counted, in Prometheus' words.
 fn counted(work: impl FnOnce()) -> String {
@@ -144,24 +145,23 @@ fn a_fork_freezes_the_log_keeps_the_evidence_and_outlives_a_restart() {
         metrics.contains(r#"icomm_forked_logs_total{origin="KE/main"} 1"#),
         "{metrics}"
     );
-    let evidence = store.state(&fork_key(&ke.origin)).unwrap().unwrap();
-    let notes = [ke.checkpoint(3), other.checkpoint(3)];
-    assert_eq!(evidence, notes.join(&b'\n'));
-    for note in notes {
-        VerifiedCheckpoint::verify(note, &ke.line, &ke.key.public()).unwrap();
-    }
+    let evidence = store.state("fork/KE/main").unwrap().unwrap();
+    let proof = ForkProof::parse(&evidence).unwrap();
+    let fork = proof.verify(&network.root()).unwrap();
+    assert_eq!((&fork.origin, fork.smaller.size, fork.larger.size), (&ke.origin, 3, 3));
+    let notes = proof.notes().map(|note| Bytes::from(note.to_bytes()));
+    assert_eq!(notes, [ke.checkpoint(3), other.checkpoint(3)]);
     // Nothing more of it, from nobody, neither now nor after a restart.
     let longer = log("KE/main", 4);
-    assert_eq!(
-        node.chunk(link, longer.whole(3, 4)).refusals(link),
-        [("forked-log", "KE/main")]
+    assert!(
+        node.chunk(link, longer.whole(3, 4)).frames.is_empty(),
+        "it is not asked for any more"
     );
     let mut node = network.node_over("UG", store);
-    let (link, _) = node.link(network.peer("KE"), &[&longer]);
-    assert_eq!(
-        node.chunk(link, longer.whole(3, 4)).refusals(link),
-        [("forked-log", "KE/main")]
-    );
+    let (link, did) = node.link(network.peer("KE"), &[&longer]);
+    assert_eq!(did.refusals(link), [("forked-log", "KE/main")]);
+    assert!(did.wants(link).is_empty());
+    assert!(node.chunk(link, longer.whole(3, 4)).frames.is_empty());
     assert_eq!(size(&node, &ke), 3);
 }
 

@@ -62,6 +62,9 @@ impl World for TestWorld {
     fn grown(&self, origin: &Origin) -> Option<u64> {
         self.servable_size(origin)
     }
+    fn unserved(&self, origin: &Origin) -> (&'static str, String) {
+        ("no-agreement", origin.to_string())
+    }
     fn documents_for(&self, _: &v1::Hello) -> Vec<v1::Document> {
         self.documents.clone()
     }
