@@ -36,7 +36,7 @@ mod submit;
 
 pub use agreements::{AgreementError, AgreementStatus, sign};
 pub use checks::{Check, Health, Level, Status};
-pub use disclosures::{Disclosed, DisclosuresError, DisclosuresPage, Wanted};
+pub use disclosures::{Disclosed, DisclosuresError, DisclosuresPage, RecordEntry, Wanted};
 pub use holdings::{Forked, HeldEntry, HoldingsError, LogStatus};
 pub use ledger::LedgerStatus;
 pub use proof::{ProofError, ProofFile, ProofRequest, RECIPIENT_CHARS_MAX};

@@ -57,11 +57,16 @@ impl Output {
 
 /// A table as all commands show it, with these column heads.
 pub(crate) fn table<const N: usize>(heads: [&str; N]) -> Table {
+    table_with(heads)
+}
+
+/// The same with as many columns as it turns out.
+pub(super) fn table_with<'a>(heads: impl IntoIterator<Item = &'a str>) -> Table {
     let mut table = Table::new();
     table
         .load_style(STYLE)
         .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_header(heads);
+        .set_header(heads.into_iter().collect::<Vec<_>>());
     table
 }
 

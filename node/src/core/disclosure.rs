@@ -46,7 +46,7 @@ impl Terms {
 
 impl Terms {
     /// Whether one of the bases is a grant of this agreement.
-    fn is_under(&self, agreement: &AgreementId) -> bool {
+    pub fn is_under(&self, agreement: &AgreementId) -> bool {
         // A basis names agreements between backticks, which no id has.
         let named = format!("`{agreement}`");
         self.bases.iter().any(|basis| basis.contains(&named))
@@ -123,14 +123,21 @@ impl Note {
         self.entries_under(|which| which == Some(terms))
     }
 
+    /// Which of the note's terms an entry went under: `None` where it is not among them or its hash alone went.
+    pub fn terms_at(&self, index: u64) -> Option<usize> {
+        let mut left = index.checked_sub(self.from)?;
+        for (length, which) in &self.runs {
+            match left.checked_sub(u64::from(*length)) {
+                Some(beyond) => left = beyond,
+                None => return *which,
+            }
+        }
+        None
+    }
+
     fn entries_under(&self, terms: impl Fn(Option<usize>) -> bool) -> u32 {
         let runs = self.runs.iter().filter(|(_, which)| terms(*which));
         runs.map(|(length, _)| length).sum()
-    }
-
-    /// Whether anything of it went under this agreement.
-    pub fn is_under(&self, agreement: &AgreementId) -> bool {
-        self.terms.iter().any(|terms| terms.is_under(agreement))
     }
 
     /// The note as JSON, to be [sealed](seal) when it is stored.
@@ -177,6 +184,9 @@ mod tests {
         assert_eq!(note.count, 5);
         assert_eq!(note.runs, vec![(2, Some(0)), (1, None), (1, Some(1)), (1, Some(0))]);
         assert_eq!(note.terms.len(), 2);
+        let at: Vec<_> = (6..13).map(|index| note.terms_at(index)).collect();
+        assert_eq!(at, [None, Some(0), Some(0), None, Some(1), Some(0), None]);
+        assert_eq!((note.disclosed(), note.entries_of(0), note.entries_of(1)), (4, 3, 1));
         let stored = |byte| seal(&note.encode().unwrap(), &Always(byte));
         assert_eq!(Note::decode(&stored(1)).unwrap(), note);
         assert_ne!(stored(1), stored(2));

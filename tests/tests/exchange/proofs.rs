@@ -113,7 +113,7 @@ fn a_file_proves_a_record_to_who_has_the_root_alone() {
     for nothing in ["--to ug", "--agreement ke", "--origin UG/main", "--until 2026-01-01"] {
         assert!(left(nothing).is_empty(), "{nothing}");
     }
-    let reversed = place.ends(1, "audit disclosures --since 2026-02-01 --until 2026-01-01 --home ke");
+    let reversed = place.ends(2, "audit disclosures --since 2026-02-01 --until 2026-01-01 --home ke");
     assert!(reversed.contains("before it begins"), "{reversed}");
 
     // From here on nobody runs: a court has the files, the root's certificate, and no network.

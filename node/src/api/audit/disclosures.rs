@@ -9,11 +9,11 @@ use tonic::Status;
 
 use crate::{
     api::{
-        refusal::unreadable,
-        service::{blocking, origin},
+        refusal::{unknown, unreadable},
+        service::{blocking, origin, record_id},
     },
-    core::disclosure::Note,
-    node::{Disclosed, DisclosuresPage, Node, Wanted},
+    core::disclosure::{Note, Terms},
+    node::{Disclosed, DisclosuresPage, Node, RecordEntry, Wanted},
 };
 
 /// Pages that wait for a slow caller.
@@ -25,8 +25,9 @@ pub(super) async fn pages(
     request: v1::DisclosuresRequest,
     stop: CancellationToken,
 ) -> Result<impl Stream<Item = Result<v1::DisclosuresPage, Status>>, Status> {
-    let wanted = wanted(request)?;
-    let notes = blocking(&node, |node| Ok(node.disclosures_len()?)).await?;
+    let (wanted, notes) = blocking(&node, |node| Ok((wanted(node, request)?, node.disclosures_len()?))).await?;
+    // Whoever reads the disclosure log leaves a trace.
+    tracing::info!(?wanted, notes, "disclosures are read");
     let (sender, receiver) = mpsc::channel(QUEUE_PAGES_MAX);
     tokio::spawn(async move { stop.run_until_cancelled(send(&node, wanted, notes, &sender)).await });
     Ok(ReceiverStream::new(receiver))
@@ -49,17 +50,25 @@ async fn send(node: &Node, wanted: Wanted, notes: u64, sender: &mpsc::Sender<Res
     }
 }
 
-fn wanted(request: v1::DisclosuresRequest) -> Result<Wanted, Status> {
+fn wanted(node: &Node, request: v1::DisclosuresRequest) -> Result<Wanted, Status> {
     let v1::DisclosuresRequest {
         to,
         origin: log,
         agreement,
         since,
         until,
+        record_id: name,
     } = request;
     let until = if until == 0 { u64::MAX } else { until };
     if since >= until {
         return Err(Status::invalid_argument("the period ends before it begins"));
+    }
+    let entries = match name.is_empty() {
+        true => None,
+        false => Some(node.entries_of(&record_id(&name)?)?),
+    };
+    if entries.as_ref().is_some_and(Vec::is_empty) {
+        return Err(unknown("record", &name));
     }
     Ok(Wanted {
         to: some(to),
@@ -69,6 +78,7 @@ fn wanted(request: v1::DisclosuresRequest) -> Result<Wanted, Status> {
             .transpose()
             .map_err(|error: icomm_policy::agreement::InvalidWord| unreadable(&error))?,
         period: since..until,
+        entries,
     })
 }
 
@@ -87,9 +97,9 @@ fn message(page: DisclosuresPage, notes: u64) -> v1::DisclosuresPage {
 }
 
 fn disclosure(disclosed: Disclosed) -> v1::Disclosure {
-    let Disclosed { number, note } = disclosed;
-    let (disclosed, entries_of) = (note.disclosed(), |terms| note.entries_of(terms));
-    let entries: Vec<u32> = (0..note.terms.len()).map(entries_of).collect();
+    let Disclosed { number, note, entry } = disclosed;
+    let (disclosed, counted) = (note.disclosed(), |terms| note.entries_of(terms));
+    let entries: Vec<u32> = (0..note.terms.len()).map(counted).collect();
     let Note {
         time,
         to,
@@ -100,6 +110,8 @@ fn disclosure(disclosed: Disclosed) -> v1::Disclosure {
         terms,
         runs: _,
     } = note;
+    let only = entry.as_ref().map(|(_, terms)| *terms);
+    let terms = terms.into_iter().zip(entries).enumerate();
     v1::Disclosure {
         number,
         time,
@@ -110,13 +122,23 @@ fn disclosure(disclosed: Disclosed) -> v1::Disclosure {
         count,
         disclosed,
         terms: terms
-            .into_iter()
-            .zip(entries)
-            .map(|(terms, entries)| v1::DisclosureTerms {
-                bases: terms.bases,
-                sections: terms.sections,
+            .filter(|(which, _)| only.is_none_or(|only| only == *which))
+            .map(|(_, (Terms { bases, sections }, entries))| v1::DisclosureTerms {
+                bases,
+                sections,
                 entries,
             })
             .collect(),
+        entry: entry.map(|(entry, _)| entry_message(&entry)),
+    }
+}
+
+fn entry_message(entry: &RecordEntry) -> v1::DisclosedEntry {
+    let RecordEntry { origin: _, index, head } = entry;
+    v1::DisclosedEntry {
+        record_id: head.record_id.to_string(),
+        version: head.version,
+        kind: head.kind.to_string(),
+        index: *index,
     }
 }
