@@ -44,7 +44,7 @@ pub use run::{LinkStatus, RunError};
 pub use start::StartError;
 pub use submit::{BATCH_MAX, Outcome, Submission, SubmitError};
 
-pub use crate::sessions::LogGrew;
+pub use crate::sessions::{Change, LogChange};
 
 /// A node of a member.
 #[derive(Clone)]
@@ -145,8 +145,8 @@ impl Node {
         self.0.issuer.origin()
     }
 
-    /// Growth of any log from now on. A subscriber that lags reads on from its cursor.
-    pub fn subscribe(&self) -> broadcast::Receiver<LogGrew> {
+    /// Growth of any log from now on, and wider views of what it has. A subscriber that lags reads on from its cursor.
+    pub fn subscribe(&self) -> broadcast::Receiver<LogChange> {
         self.0.post.growth()
     }
 }

@@ -33,13 +33,22 @@ const SMALL_READ_ENTRIES_MAX: u64 = 64;
 /// Growth that a slow subscriber may lag behind; it then reads on from its cursor.
 const GROWTH_MAX: usize = 4096;
 
-/// A log grew durably.
+/// What became durable of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogGrew {
-    /// Which.
+pub struct LogChange {
+    /// Which log.
     pub origin: Origin,
-    /// Its size now.
-    pub size: u64,
+    /// How it changed.
+    pub change: Change,
+}
+
+/// How a log changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// It has so many entries now.
+    Grew(u64),
+    /// More is held of these entries, ascending.
+    Widened(Arc<[u64]>),
 }
 
 /// Events for sessions, by link.
@@ -47,7 +56,7 @@ pub struct LogGrew {
 pub struct Post {
     boxes: Mutex<BTreeMap<LinkId, mpsc::UnboundedSender<Event>>>,
     changed: watch::Sender<u64>,
-    growth: broadcast::Sender<LogGrew>,
+    growth: broadcast::Sender<LogChange>,
 }
 
 impl Post {
@@ -65,9 +74,17 @@ impl Post {
         self.changed.subscribe()
     }
 
-    /// Growth of any log from now on. A subscriber that lags reads on from its cursor.
-    pub fn growth(&self) -> broadcast::Receiver<LogGrew> {
+    /// Growth of any log from now on, and wider views of what it has. A subscriber that lags reads on from its cursor.
+    pub fn growth(&self) -> broadcast::Receiver<LogChange> {
         self.growth.subscribe()
+    }
+
+    fn tell(&self, origin: &Origin, change: impl FnOnce() -> Change) {
+        if self.growth.receiver_count() > 0 {
+            let (origin, change) = (origin.clone(), change());
+            // Nobody listening any more is no fault.
+            let _ = self.growth.send(LogChange { origin, change });
+        }
     }
 
     /// Ends every session with a refusal.
@@ -96,11 +113,11 @@ impl Mailbox for Post {
     }
 
     fn grew(&self, origin: &Origin, size: u64) {
-        if self.growth.receiver_count() > 0 {
-            let origin = origin.clone();
-            // Nobody listening any more is no fault.
-            let _ = self.growth.send(LogGrew { origin, size });
-        }
+        self.tell(origin, || Change::Grew(size));
+    }
+
+    fn widened(&self, origin: &Origin, entries: Vec<u64>) {
+        self.tell(origin, || Change::Widened(entries.into()));
     }
 }
 
@@ -309,7 +326,7 @@ impl Driver {
     }
 
     fn handle(&mut self, event: Event) {
-        if matches!(event, Event::Stored { .. } | Event::Faulty { .. }) {
+        if matches!(event, Event::Stored { .. } | Event::Refilled(_) | Event::Faulty { .. }) {
             self.storing = self.storing.saturating_sub(1);
         }
         let Registered { link, exchange, .. } = &self.registered;
@@ -320,7 +337,7 @@ impl Driver {
                 Action::Send(frame) => self.outbox.push_back(frame),
                 Action::Close(closed) => self.closed = Some(closed),
                 action => {
-                    self.storing += usize::from(matches!(action, Action::Accept(_)));
+                    self.storing += usize::from(is_answered_when_stored(&action));
                     match takes_long(&action) {
                         true => tokio::task::block_in_place(|| exchange.perform(link, action)),
                         false => exchange.perform(link, action),
@@ -334,12 +351,26 @@ impl Driver {
     }
 }
 
+/// Whether [`Event::Stored`], [`Event::Refilled`] or [`Event::Faulty`] will come of it.
+fn is_answered_when_stored(action: &Action) -> bool {
+    match action {
+        Action::Accept(_) => true,
+        Action::Refill(refill) => refill.chunk.is_some(),
+        _ => false,
+    }
+}
+
 /// Whether an action may hold up the tasks that share this thread: it reads from far back, hashes much, or syncs.
 fn takes_long(action: &Action) -> bool {
     match action {
         Action::Accept(chunk) => chunk.body.len() > SMALL_CHUNK_BYTES_MAX,
         Action::Read { entries, .. } => *entries > SMALL_READ_ENTRIES_MAX,
         Action::Adopt(_) | Action::Consider(_) => true,
+        Action::Refill(refill) => {
+            let chunk = refill.chunk.as_ref();
+            chunk.is_some_and(|chunk| chunk.body.len() > SMALL_CHUNK_BYTES_MAX)
+        }
+        Action::Look { from, until, .. } => until.saturating_sub(*from) > SMALL_READ_ENTRIES_MAX,
         _ => false,
     }
 }

@@ -25,6 +25,7 @@ use crate::class::Class;
 use crate::directory::KeyDirectory;
 use crate::forbidden::Forbidden;
 use crate::permit::{Basis, Way};
+use crate::revision::{Hop, Revision, Surroundings};
 
 /// Who asks for whose records, and from whom.
 #[derive(Clone, Copy, Debug)]
@@ -92,6 +93,7 @@ pub(crate) struct Lane {
     receiver: MemberFacts,
     purpose: Option<Purpose>,
     legs: Legs,
+    revision: Revision,
 }
 
 enum Legs {
@@ -108,6 +110,9 @@ enum Legs {
     },
 }
 
+/// Which grants there are from one member to another, on each hop.
+type Granted<'a, 'b> = dyn FnMut(Hop, &MemberId, &MemberId) -> Result<Vec<&'a CompiledGrant>, Forbidden> + 'b;
+
 /// The grants from one member to another, linked into one policy set.
 struct Leg {
     policies: PolicySet,
@@ -118,11 +123,27 @@ impl Lane {
     /// The lane of `route` at `now`, or why nothing at all may go on it.
     pub(crate) fn open(route: Route<'_>, sources: Sources<'_>, now: u64) -> Held<Result<Self, Forbidden>> {
         let mut window = Window::ALWAYS;
-        let answer = Self::assemble(route, sources, now, &mut window);
+        let answer = Self::assemble(route, sources, &mut |_, from, to| {
+            grants_in_force(sources.book, from, to, now, &mut window)
+        });
         Held { answer, window }
     }
 
-    fn assemble(route: Route<'_>, sources: Sources<'_>, now: u64, window: &mut Window) -> Result<Self, Forbidden> {
+    /// The lane of `route` as it was under `revision`; none when it can't be made again.
+    pub(crate) fn reopen(route: Route<'_>, sources: Sources<'_>, revision: &Revision) -> Option<Self> {
+        let lane = Self::assemble(route, sources, &mut |hop, from, to| {
+            grants_named(sources.book, from, to, hop, revision)
+        });
+        // A version that the book no longer has leaves a gap, and another law or directory decides otherwise.
+        lane.ok().filter(|lane| lane.revision == *revision)
+    }
+
+    /// Under which documents, laws and facts it decides.
+    pub(crate) fn revision(&self) -> &Revision {
+        &self.revision
+    }
+
+    fn assemble<'a>(route: Route<'_>, sources: Sources<'a>, grants: &mut Granted<'a, '_>) -> Result<Self, Forbidden> {
         let Route {
             origin,
             holder,
@@ -152,43 +173,43 @@ impl Lane {
         if receiver == origin || receiver == holder {
             return Err(Forbidden::OwnRecords(receiver.clone()));
         }
-        let mut grants = |from: &MemberId, to: &MemberId| grants_in_force(sources.book, from, to, now, window);
-        let legs = if origin == holder {
-            Legs::Direct(Leg::new(grants(holder, receiver)?, receiver, sources.overlays)?)
+        let laws = sources.overlays;
+        let (revision, legs) = if origin == holder {
+            let granted = grants(Hop::First, holder, receiver)?;
+            let around = Surroundings::of(&[None, Some(&sender), Some(&to)], laws);
+            let revision = Revision::new(&granted, &[], around);
+            (revision, Legs::Direct(Leg::new(granted, receiver, laws)?))
         } else {
-            let granted = grants(origin, holder)?;
+            let granted = grants(Hop::First, origin, holder)?;
             let origin_facts = facts(origin)?;
+            let around = Surroundings::of(&[Some(&origin_facts), Some(&sender), Some(&to)], laws);
             if to.role == Role::Global {
                 let passed: Vec<_> = granted.into_iter().filter(|grant| grant.terms.upstream).collect();
                 if passed.is_empty() {
                     return Err(not_upstream(route));
                 }
+                let revision = Revision::new(&passed, &[], around);
                 let first = Leg::new(passed, holder, &[])?;
-                let mut laws = law_policies(sources.overlays)?;
+                let mut laws = law_policies(laws)?;
                 let upstream = upstream_policy(receiver).map_err(Forbidden::Assembly)?;
                 laws.add(upstream)
                     .map_err(|error| Forbidden::Assembly(error.to_string()))?;
-                Legs::Upstream {
-                    origin: origin_facts,
-                    first,
-                    laws,
-                }
+                let origin = origin_facts;
+                (revision, Legs::Upstream { origin, first, laws })
             } else {
                 let passed = passed_on(granted, route, &to.regions)?;
-                let second = grants(holder, receiver)?;
+                let second = grants(Hop::Second, holder, receiver)?;
                 if !passed
                     .iter()
                     .any(|one| second.iter().any(|two| common_purpose(one, two, purpose)))
                 {
                     return Err(no_common_purpose(route));
                 }
+                let revision = Revision::new(&passed, &second, around);
                 let first = Leg::new(passed, holder, &[])?;
-                let second = Leg::new(second, receiver, sources.overlays)?;
-                Legs::Onward {
-                    origin: origin_facts,
-                    first,
-                    second,
-                }
+                let second = Leg::new(second, receiver, laws)?;
+                let origin = origin_facts;
+                (revision, Legs::Onward { origin, first, second })
             }
         };
         Ok(Self {
@@ -196,6 +217,7 @@ impl Lane {
             receiver: to,
             purpose,
             legs,
+            revision,
         })
     }
 
@@ -411,6 +433,27 @@ fn grants_in_force<'a>(
             to,
             agreements: idle,
         }),
+    }
+}
+
+/// The grants from `from` to `to` of the versions that `revision` names, whatever became of them.
+fn grants_named<'a>(
+    book: &'a Book,
+    from: &MemberId,
+    to: &MemberId,
+    hop: Hop,
+    revision: &Revision,
+) -> Result<Vec<&'a CompiledGrant>, Forbidden> {
+    let named = book.entries_between(from, to).filter(|entry| {
+        let agreement = entry.ratified.agreement();
+        revision.names(hop, agreement.id(), agreement.version()) == Some(true)
+    });
+    let grants = named.flat_map(|entry| entry.ratified.grants());
+    let concerned: Vec<_> = grants.filter(|grant| grant.concerns(from, to)).collect();
+    let (from, to) = (from.clone(), to.clone());
+    match concerned.is_empty() {
+        true => Err(Forbidden::NoAgreement { from, to }),
+        false => Ok(concerned),
     }
 }
 

@@ -8,6 +8,7 @@
 //! | `cedar` | grants and national laws as Cedar policies |
 //! | `lane` | what decides about one originator's records between one holder and one receiver |
 //! | [`Policy`], [`SessionPolicy`] | the policy of a node, and what one link decides by |
+//! | [`Revision`], [`Earlier`] | under what it was decided, and what an earlier revision gave |
 //! | [`Permit`], [`Disclosed`], [`Upstream`] | permission as a value, and what a link is given |
 //! | [`Explanation`] | what would go, and why |
 //!
@@ -20,11 +21,13 @@ mod cedar;
 mod class;
 mod decision;
 pub mod directory;
+mod earlier;
 mod explain;
 mod forbidden;
 mod lane;
 mod permit;
 mod policy;
+mod revision;
 mod session;
 
 pub use agreement::{
@@ -40,8 +43,10 @@ pub use cedar::schema::{BrokenSchema, schema_text};
 pub use class::{CLASS_BYTES_MAX, InvalidClass};
 pub use decision::{Decision, Receiver, Request};
 pub use directory::KeyDirectory;
+pub use earlier::Earlier;
 pub use explain::{ClassFacts, Explanation, GrantFate, SectionFate, Stopped};
 pub use forbidden::Forbidden;
 pub use permit::{Basis, Disclosed, Permit, Upstream, Way};
 pub use policy::Policy;
+pub use revision::{InvalidRevision, REVISION_BYTES_MAX, Revision};
 pub use session::{PeerSession, REMEMBERED_CLASSES_MAX, SessionPolicy, UpstreamSession};

@@ -10,15 +10,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use icomm_pki::MemberId;
-use icomm_proto::{NotDenominalised, ViewRef};
+use icomm_proto::{NotDenominalised, SectionSet, ViewRef};
 
 use crate::agreement::Purpose;
 use crate::class::CLASS_BYTES_MAX;
 use crate::decision::{Decision, Receiver, decide};
 use crate::forbidden::Forbidden;
 use crate::lane::{Held, Lane, Route};
-use crate::permit::{Disclosed, Upstream};
+use crate::permit::{Disclosed, Permit, Upstream};
 use crate::policy::Policy;
+use crate::revision::Revision;
 
 /// The most classes that a session remembers for one originator; then it forgets them all and begins again. A hostile
 /// originator can make up classes without end.
@@ -50,6 +51,34 @@ impl SessionPolicy {
             Self::Peer(session) => session.basis(origin, now),
             Self::Upstream(session) => session.basis(origin, now),
         }
+    }
+
+    /// Under which revision the receiver is given records of `origin` at `now` (seconds since 1970).
+    ///
+    /// # Errors
+    /// With the rule that stops it.
+    pub fn revision(&mut self, origin: &MemberId, now: u64) -> Result<&Revision, Forbidden> {
+        let session = match self {
+            Self::Peer(session) => session,
+            Self::Upstream(session) => &mut session.0,
+        };
+        session.revision(origin, now)
+    }
+
+    /// Who is at the other end.
+    #[must_use]
+    pub fn receiver(&self) -> &Receiver {
+        self.peer().receiver()
+    }
+
+    /// The sections of `view`, a record of `origin`, that go to the receiver at `now` (seconds since 1970).
+    pub fn gives(&mut self, origin: &MemberId, view: &ViewRef<'_>, now: u64) -> SectionSet {
+        let decision = match self {
+            Self::Peer(session) => session.decide(origin, view, now),
+            Self::Upstream(session) => session.decide(origin, view, now),
+        };
+        let sections = decision.permit().map(Permit::sections).unwrap_or_default();
+        sections.intersection(view.sections())
     }
 
     fn peer(&self) -> &PeerSession {
@@ -121,6 +150,11 @@ impl PeerSession {
             .as_ref()
             .map(|_| ())
             .map_err(Clone::clone)
+    }
+
+    fn revision(&mut self, origin: &MemberId, now: u64) -> Result<&Revision, Forbidden> {
+        let lane = self.memory(origin, now).0.lane.answer.as_ref();
+        lane.map(Lane::revision).map_err(Clone::clone)
     }
 
     /// What the policy says of `view`, a record of `origin`, at `now` (seconds since 1970).

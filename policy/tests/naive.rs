@@ -470,11 +470,13 @@ fn decisions_agree_with_a_naive_model() {
     let world = world();
     // How often something went, by way: a test in which nothing ever goes would agree with anything.
     let mut went = BTreeMap::new();
+    let mut remembered = 0;
     for seed in 0..scenes {
         let mut rng = SmallRng::seed_from_u64(seed);
         let scene = random_scene(&mut rng);
         let policies = policies(&world, &scene);
         let mut sessions = BTreeMap::new();
+        let mut revisions = Vec::new();
         for _ in 0..QUESTIONS {
             let holder = *["KE", "RILO-ESA", "RILO-ESA"].choose(&mut rng).unwrap();
             let origin = if holder == "KE" || rng.random_bool(0.2) {
@@ -531,6 +533,21 @@ fn decisions_agree_with_a_naive_model() {
             if expected.is_some() {
                 assert!(session.basis(&q.origin, now).is_ok(), "basis, {}", scene_says());
             }
+            assert_eq!(
+                session.gives(&q.origin, &record.borrowed(), now),
+                expected.unwrap_or_default()
+            );
+            if let (None, Ok(revision)) = (purpose, session.revision(&q.origin, now)) {
+                let gave = expected.unwrap_or_default();
+                revisions.push((
+                    q.holder.clone(),
+                    q.origin.clone(),
+                    to.clone(),
+                    revision.clone(),
+                    record,
+                    gave,
+                ));
+            }
             let explained = policy.explain(&request, SectionSet::ALL);
             assert_eq!(
                 explained.goes,
@@ -554,7 +571,35 @@ fn decisions_agree_with_a_naive_model() {
             *asked += 1;
             *permitted += u32::from(expected.is_some());
         }
+        // Whatever became of the agreements: what went under a revision can be said as long as the laws are the same.
+        let parties = |version: &Terms| version.parties.iter().map(|party| party.member.clone()).next().unwrap();
+        for policy in policies.values() {
+            for version in &scene.agreements {
+                let document = world.suspension(version.id.as_str(), version.version, parties(version).as_str());
+                policy.receive(DocumentKind::Suspension, &document, 0).unwrap();
+            }
+        }
+        for (holder, origin, to, revision, record, gave) in revisions.into_iter().step_by(4) {
+            let kept = &policies[&holder];
+            let revision = revision.as_str().parse().unwrap();
+            let mut earlier = kept.earlier(&origin, &to, &revision);
+            assert!(earlier.is_known());
+            for _ in 0..2 {
+                assert_eq!(earlier.gave(&record.borrowed()), gave, "seed {seed}: {revision}");
+            }
+            remembered += u32::from(!gave.is_empty());
+            let laws = LAWS
+                .iter()
+                .filter(|(text, _)| scene.laws.iter().all(|(known, _)| known != text));
+            let other = Overlay::parse("another", laws.clone().next().unwrap().0).unwrap();
+            let changed = policy(&world, holder.as_str(), &scene.agreements, vec![other]);
+            assert!(
+                !changed.earlier(&origin, &to, &revision).is_known(),
+                "the law is another"
+            );
+        }
     }
+    assert!(remembered >= 200, "too little is remembered: {remembered}");
     println!("asked and permitted: {went:?}");
     assert_eq!(went.len(), 4);
     assert!(

@@ -7,6 +7,7 @@ pub mod hostile;
 pub mod lapse;
 pub mod partition;
 pub mod routes;
+pub mod terms;
 
 use crate::world::World;
 
@@ -43,6 +44,10 @@ pub const ALL: &[Scenario] = &[
     Scenario {
         name: "fork",
         run: fork::run,
+    },
+    Scenario {
+        name: "terms",
+        run: terms::run,
     },
     Scenario {
         name: "hostile",

@@ -252,9 +252,14 @@ impl World {
 
     /// Issues `count` small seizure records as one commit.
     pub fn issue(&mut self, member: &MemberId, count: usize) {
+        self.issue_as(member, count, "H0");
+    }
+
+    /// The same under a handling code.
+    pub fn issue_as(&mut self, member: &MemberId, count: usize, handling: &str) {
         let records: Vec<Sealed> = (0..count)
             .map(|_| Sealed {
-                view: self.sealed(member),
+                view: self.sealed(member, handling),
                 key: None,
             })
             .collect();
@@ -270,13 +275,13 @@ impl World {
         self.collect();
     }
 
-    fn sealed(&mut self, member: &MemberId) -> icomm_proto::View {
+    fn sealed(&mut self, member: &MemberId, handling: &str) -> icomm_proto::View {
         let draft = v1::Draft {
             kind: v1::RecordKind::Seizure.into(),
             case: Some(v1::Case {
                 class: Some(v1::Class {
                     report_type: "seizure".into(),
-                    handling_code: "H0".into(),
+                    handling_code: handling.into(),
                     seizure_country: "KE".into(),
                     ..Default::default()
                 }),

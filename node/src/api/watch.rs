@@ -1,9 +1,10 @@
-//! `Watch`: entries as they arrive or are issued, each once, in the order of its log.
+//! `Watch`: entries as they arrive or are issued, each once, in the order of its log; and once more when more of them is
+//! held.
 //!
 //! Growth only wakes the watcher; what it sends it reads from the log at its cursor. So a slow caller loses nothing: it
 //! holds up its own stream alone, lags behind, and reads on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::Stream;
 use icomm_proto::{Origin, v1};
@@ -13,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::convert;
-use crate::node::{HeldEntry, LogGrew, Node};
+use crate::node::{Change, HeldEntry, LogChange, Node};
 
 /// Entries read at a time.
 const PAGE_ENTRIES: usize = 256;
@@ -77,7 +78,7 @@ struct Watcher {
 struct Gone;
 
 impl Watcher {
-    async fn run(mut self, mut growth: tokio::sync::broadcast::Receiver<LogGrew>, stop: CancellationToken) {
+    async fn run(mut self, mut growth: tokio::sync::broadcast::Receiver<LogChange>, stop: CancellationToken) {
         let work = async {
             if let Some(origin) = self.only.clone() {
                 self.catch_up(&origin).await?;
@@ -88,10 +89,11 @@ impl Watcher {
                     grown = growth.recv() => grown,
                 };
                 match grown {
-                    Ok(grew) if self.only.as_ref().is_none_or(|only| *only == grew.origin) => {
-                        self.follow(&grew).await?;
-                    }
-                    Ok(_) => {}
+                    Ok(LogChange { origin, .. }) if self.only.as_ref().is_some_and(|only| *only != origin) => {}
+                    Ok(LogChange { origin, change }) => match change {
+                        Change::Grew(size) => self.follow(&origin, size).await?,
+                        Change::Widened(entries) => self.resend(&origin, &entries).await?,
+                    },
                     Err(RecvError::Lagged(_)) => self.catch_up_with_all().await?,
                     Err(RecvError::Closed) => return Ok(()),
                 }
@@ -117,16 +119,38 @@ impl Watcher {
 
     /// Sends what the log grew by. What was sent before is not looked for again: several commits may have been read at
     /// once, and what is watched may be yet to come.
-    async fn follow(&mut self, grew: &LogGrew) -> Result<(), Gone> {
-        let cursor = self.cursors.get(&grew.origin).copied().unwrap_or_default();
-        match grew.size.saturating_sub(cursor) {
+    async fn follow(&mut self, origin: &Origin, size: u64) -> Result<(), Gone> {
+        let cursor = self.cursors.get(origin).copied().unwrap_or_default();
+        match size.saturating_sub(cursor) {
             0 => Ok(()),
-            1..=SMALL_READ_ENTRIES_MAX => match self.node.list(&grew.origin, cursor, PAGE_ENTRIES) {
-                Ok(page) => self.send(&grew.origin, page).await,
+            1..=SMALL_READ_ENTRIES_MAX => match self.node.list(origin, cursor, PAGE_ENTRIES) {
+                Ok(page) => self.send(origin, page).await,
                 Err(error) => self.fail(error.into()).await,
             },
-            _ => self.catch_up(&grew.origin).await,
+            _ => self.catch_up(origin).await,
         }
+    }
+
+    /// Sends entries again of which more is held now. What lies beyond the cursor is sent when its turn comes.
+    async fn resend(&mut self, origin: &Origin, entries: &[u64]) -> Result<(), Gone> {
+        let cursor = self.cursors.get(origin).copied().unwrap_or_default();
+        let mut entries = entries.iter().copied().take_while(|index| *index < cursor).peekable();
+        while let Some(first) = entries.next() {
+            let mut wanted = BTreeSet::from([first]);
+            let within = first.saturating_add(PAGE_ENTRIES as u64);
+            while let Some(more) = entries.next_if(|index| *index < within) {
+                wanted.insert(more);
+            }
+            let page = match page(&self.node, origin, first).await {
+                Ok(page) => page,
+                Err(status) => return self.fail(status).await,
+            };
+            for held in page.into_iter().filter(|held| wanted.contains(&held.index)) {
+                let entry = Ok(convert::entry(held, false));
+                self.sender.send(entry).await.map_err(|_| Gone)?;
+            }
+        }
+        Ok(())
     }
 
     /// Sends what the log has beyond the cursor.

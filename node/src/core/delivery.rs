@@ -17,6 +17,8 @@ use super::feed::Prepared;
 use super::session::Peer;
 use crate::store::{ReadLimit, Store, StoreError, Stretch};
 
+pub mod refill;
+
 /// How much is read at once: little enough to be still in the processor's cache when it is disclosed.
 pub const READ_LIMIT: ReadLimit = ReadLimit {
     entries_max: 1024,
@@ -56,15 +58,16 @@ pub fn prepare(
     from: u64,
     now: u64,
 ) -> Result<Option<Prepared>, DeliveryError> {
-    if policy.basis(&origin.member, now).is_err() {
+    let Ok(revision) = policy.revision(&origin.member, now).map(ToString::to_string) else {
         return Ok(None);
-    }
+    };
     let note = Note::new(now, peer.member.as_str(), peer.node.as_str(), origin, from);
     match gather(store, policy, origin, note.clone(), u64::MAX) {
         // What comes before it can go; when its turn comes, it is told.
         Err(Stuck { at, .. }) if at > from => gather(store, policy, origin, note, at),
         gathered => gathered,
     }
+    .map(|made| made.map(|made| made.under(revision)))
     .map_err(|stuck| stuck.error)
 }
 
@@ -81,7 +84,7 @@ fn gather(
     origin: &Origin,
     note: Note,
     until: u64,
-) -> Result<Option<Prepared>, Stuck> {
+) -> Result<Option<Made>, Stuck> {
     let (from, now) = (note.from, note.time);
     let mut making = Making::new(note);
     let (mut next, mut checkpoint) = (from, None);
@@ -107,6 +110,19 @@ fn gather(
         .finish(origin, checkpoint)
         .map(Some)
         .map_err(|error| Stuck { at: from, error })
+}
+
+/// A chunk and the note of it.
+struct Made {
+    chunk: v1::Chunk,
+    note: Bytes,
+}
+
+impl Made {
+    fn under(self, revision: String) -> Prepared {
+        let Self { chunk, note } = self;
+        Prepared { chunk, note, revision }
+    }
 }
 
 /// A chunk in the making, and the note of it.
@@ -143,40 +159,58 @@ impl Making {
         stretch: &Stretch,
         now: u64,
     ) -> Result<(), DeliveryError> {
+        stretch
+            .items()
+            .try_for_each(|item| self.add_item(policy, origin, item, now))
+    }
+
+    fn add_item(
+        &mut self,
+        policy: &mut SessionPolicy,
+        origin: &Origin,
+        item: ItemRef<'_>,
+        now: u64,
+    ) -> Result<(), DeliveryError> {
         let Self { note, body, used } = self;
-        for item in stretch.items() {
-            let bytes = match item {
-                ItemRef::Disclosed(bytes) => bytes,
-                ItemRef::Withheld(leaf) => {
-                    body.withhold(&leaf);
-                    note.push(None);
-                    continue;
-                }
-            };
-            let view = ViewRef::parse(bytes)?;
-            let permit = match policy {
-                SessionPolicy::Peer(session) => {
-                    let disclosed = session.disclose(&origin.member, &view, now);
-                    disclosed.write(body);
-                    disclosed.permit()
-                }
-                SessionPolicy::Upstream(session) => {
-                    let upstream = session.disclose(&origin.member, &view, now)?;
-                    upstream.write(body);
-                    upstream.permit()
-                }
-            };
-            let which = permit.map(|permit| {
-                let known = used.entry(permit.number());
-                let known = known.or_insert_with(|| (permit.clone(), note.which(Terms::of(permit))));
-                known.1
-            });
-            note.push(which);
-        }
+        let bytes = match item {
+            ItemRef::Disclosed(bytes) => bytes,
+            ItemRef::Withheld(leaf) => {
+                body.withhold(&leaf);
+                note.push(None);
+                return Ok(());
+            }
+        };
+        let view = ViewRef::parse(bytes)?;
+        let permit = match policy {
+            SessionPolicy::Peer(session) => {
+                let disclosed = session.disclose(&origin.member, &view, now);
+                disclosed.write(body);
+                disclosed.permit()
+            }
+            SessionPolicy::Upstream(session) => {
+                let upstream = session.disclose(&origin.member, &view, now)?;
+                upstream.write(body);
+                upstream.permit()
+            }
+        };
+        let which = permit.map(|permit| {
+            let known = used.entry(permit.number());
+            let known = known.or_insert_with(|| (permit.clone(), note.which(Terms::of(permit))));
+            known.1
+        });
+        note.push(which);
         Ok(())
     }
 
-    fn finish(self, origin: &Origin, checkpoint: Bytes) -> Result<Prepared, DeliveryError> {
+    /// Adds the hash of an entry alone.
+    fn withhold(&mut self, item: ItemRef<'_>) -> Result<(), DeliveryError> {
+        let (leaf, _) = facts(item)?;
+        self.body.withhold(&leaf);
+        self.note.push(None);
+        Ok(())
+    }
+
+    fn finish(self, origin: &Origin, checkpoint: Bytes) -> Result<Made, DeliveryError> {
         let Self { note, body, .. } = self;
         let body = body.finish()?;
         let chunk = v1::Chunk {
@@ -186,7 +220,7 @@ impl Making {
             checkpoint,
             body: body.bytes().clone(),
         };
-        Ok(Prepared {
+        Ok(Made {
             chunk,
             note: note.encode()?,
         })

@@ -39,11 +39,13 @@ mod heads;
 mod held;
 mod link;
 mod receiving;
+mod refilling;
 mod sightings;
 
 use forks::Forks;
 use heads::Heads;
 pub use link::{Link, LinkWorld};
+use refilling::Refills;
 use sightings::Sightings;
 
 /// Logs that a node holds at most.
@@ -59,6 +61,8 @@ pub trait Mailbox: Send + Sync {
     fn changed(&self);
     /// Tells whoever watches the logs that one grew. Links that follow it get an [`Event::Grew`].
     fn grew(&self, _origin: &Origin, _size: u64) {}
+    /// Tells whoever watches the logs that more is held of these entries, ascending.
+    fn widened(&self, _origin: &Origin, _entries: Vec<u64>) {}
 }
 
 /// Who this node is.
@@ -117,6 +121,7 @@ pub struct Exchange {
     sightings: Sightings,
     // The sizes that peers have signed for since the start, by the key under which the receipt is kept.
     receipts: Mutex<BTreeMap<String, u64>>,
+    refills: Mutex<Refills>,
     routes: Mutex<Routes>,
     links: Mutex<BTreeMap<LinkId, Peer>>,
     next_link: AtomicU64,
@@ -141,6 +146,7 @@ impl Exchange {
         let line = ledger::line(&law.trust_domain(), &local.member, &local.node);
         let ledger = Ledger::open(store.clone(), line, local.key.clone())?;
         let forks = Forks::open(&*store)?;
+        let refills = Mutex::new(Refills::open(&*store)?);
         Ok(Self {
             local,
             environment,
@@ -153,6 +159,7 @@ impl Exchange {
             sightings: Sightings::default(),
             replicas: Mutex::default(),
             receipts: Mutex::default(),
+            refills,
             routes,
             links: Mutex::default(),
             next_link: AtomicU64::new(0),
@@ -194,7 +201,13 @@ impl Exchange {
         let id = LinkId(self.next_link.fetch_add(1, Ordering::Relaxed));
         lock(&self.links).insert(id, peer.clone());
         let policy = Mutex::new(self.law.towards(&peer.member, peer.role));
-        Link { id, peer, policy }
+        let earlier = Mutex::new(None);
+        Link {
+            id,
+            peer,
+            policy,
+            earlier,
+        }
     }
 
     /// A link is gone: others are asked for what it served.
@@ -212,7 +225,7 @@ impl Exchange {
 
     /// Does what a session decided. [`Action::Send`] and [`Action::Close`] are the driver's own.
     pub fn perform(&self, link: &Link, action: Action) {
-        let Link { id, peer, policy } = link;
+        let Link { id, peer, policy, .. } = link;
         let id = *id;
         match action {
             Action::Send(_) | Action::Close(_) => {}
@@ -220,14 +233,25 @@ impl Exchange {
             Action::Unfollow { origin } => self.heads.unfollow(id, &origin),
             Action::Read { origin, from, .. } => {
                 let prepared = delivery::prepare(&*self.store, &mut lock(policy), peer, &origin, from, self.now());
-                let prepared = prepared.unwrap_or_else(|error| {
+                let mut prepared = prepared.unwrap_or_else(|error| {
                     tracing::error!(%origin, from, peer = %peer.member, %error, "can't serve what was asked for");
                     None
                 });
+                if let Some(prepared) = &mut prepared {
+                    self.count_in(&origin, &mut prepared.revision);
+                }
                 self.mailbox.post(id, Event::Prepared { origin, prepared });
             }
             Action::Note { origin, ticket, note } => self.note(id, origin, ticket, note),
+            Action::Look {
+                origin,
+                ticket,
+                from,
+                until,
+                before,
+            } => self.look(link, origin, ticket, (from, until), &before),
             Action::Accept(chunk) => self.accept(id, peer, chunk),
+            Action::Refill(refill) => self.refill(id, peer, refill),
             Action::Offered { origin, checkpoint } => self.offered(id, peer, origin, checkpoint),
             Action::Withdrawn { origin, code } => {
                 tracing::info!(%origin, peer = %peer.member, code, "log withdrawn");
@@ -269,19 +293,30 @@ impl Exchange {
             let Some(peer) = lock(&self.links).get(&link).cloned() else {
                 continue;
             };
-            let from = self.cursor(&origin, &peer);
-            self.mailbox.post(link, Event::Ask { origin, from, start });
+            let (from, settled) = self.cursor(&origin, &peer);
+            let under = v1::Revisions {
+                settled,
+                ..self.revisions(&origin, &peer.member)
+            };
+            let event = Event::Ask {
+                origin,
+                from,
+                under,
+                start,
+            };
+            self.mailbox.post(link, event);
         }
     }
 
     /// Where to go on with this peer: where it left off, since it may disclose more than others did; but the global node
-    /// gets the same from everybody, so a relay is asked only for what is missing at the end.
-    fn cursor(&self, origin: &Origin, peer: &Peer) -> u64 {
+    /// gets the same from everybody, so a relay is asked only for what is missing at the end, and what came before is
+    /// settled unless this relay's terms change.
+    fn cursor(&self, origin: &Origin, peer: &Peer) -> (u64, bool) {
         let held = self.heads.size(origin).unwrap_or(0);
         if self.local.role == Role::Global && origin.member != peer.member {
-            return held;
+            return (held, self.revisions(origin, &peer.member).revision.is_empty());
         }
-        self.stored_cursor(origin, &peer.member).min(held)
+        (self.stored_cursor(origin, &peer.member).min(held), false)
     }
 
     /// Up to which index this peer has sent the log; 0 when that is not known.

@@ -18,6 +18,10 @@ use icomm_proto::{Origin, v1};
 
 use super::session::Action;
 
+pub mod refill;
+
+use refill::Refill;
+
 /// Chunks that may be prepared or on their way without a receipt.
 pub const WINDOW_CHUNKS: usize = 4;
 
@@ -34,6 +38,8 @@ pub struct Prepared {
     pub chunk: v1::Chunk,
     /// What must be durable before.
     pub note: Bytes,
+    /// The revision of the policy under which it was made.
+    pub revision: String,
 }
 
 /// Names one note on its way to the disk; unique within a session.
@@ -55,6 +61,7 @@ pub struct Feed {
     noting: VecDeque<(Ticket, v1::Chunk)>,
     // Ends of the chunks sent and not yet acknowledged, and how long each is.
     in_flight: VecDeque<(u64, usize)>,
+    refill: Refill,
 }
 
 impl Feed {
@@ -66,6 +73,7 @@ impl Feed {
         self.stuck = false;
         self.noting.clear();
         self.in_flight.clear();
+        self.refill = Refill::default();
     }
 
     /// Reads on if there is enough to read and room in the window.
@@ -105,7 +113,7 @@ impl Feed {
         self.reading = false;
         let stale = std::mem::take(&mut self.stale);
         self.stuck = prepared.is_none() && !stale;
-        let Prepared { chunk, note } = prepared?;
+        let Prepared { chunk, note, .. } = prepared?;
         if stale || chunk.from != self.next {
             return None;
         }
@@ -142,6 +150,7 @@ mod tests {
                 ..Default::default()
             },
             note: Bytes::from_static(b"note"),
+            revision: String::new(),
         })
     }
 

@@ -465,8 +465,10 @@ impl TestNode {
     /// Puts a whole log into the store, as if the node had it from elsewhere.
     pub(crate) fn holds(&self, log: &Originator) {
         let mut replica = Replica::new(log.origin.clone(), log.line.clone(), log.key.public());
-        let mut from = 0;
-        for to in log.boundaries() {
+        let held = self.store.head(&log.origin).unwrap();
+        let mut from = held.as_ref().map_or(0, |held| held.size());
+        replica.resume(held);
+        for to in log.boundaries().into_iter().filter(|to| *to > from).collect::<Vec<_>>() {
             let accepted = replica
                 .accept(log.whole(from, to), Admission::AnySection, &Nothing)
                 .unwrap();

@@ -168,6 +168,9 @@ pub enum ChunkFault {
         /// The one that contradicts it.
         theirs: Bytes,
     },
+    /// A refill that contradicts itself.
+    #[error("the refill can't be taken: {0}")]
+    Refill(&'static str),
     /// Nobody of that name is in the trust bundle, so nobody's signature could be checked.
     #[error("`{0}` is not a member in the trust bundle")]
     UnknownMember(MemberId),
@@ -199,6 +202,7 @@ impl ChunkFault {
             Self::Entries(_) => "tampered-chunk",
             Self::NotDenominalised { .. } | Self::ForeignField { .. } => "not-denominalised",
             Self::Fork { .. } | Self::Frozen => "forked-log",
+            Self::Refill(_) => "malformed-refill",
             Self::UnknownMember(_) => "unknown-member",
             Self::TooManyLogs => "too-many-logs",
             Self::Held(_) => "store",
@@ -211,6 +215,8 @@ impl ChunkFault {
 pub struct Accepted {
     /// The new entries and the wider views of entries already held; empty for a duplicate.
     pub chunks: Vec<StoredChunk>,
+    /// The entries already held that it shows more of, ascending.
+    pub widened: Vec<u64>,
     /// Size of the log with the chunk.
     pub size: u64,
     /// Root at that size.
@@ -307,8 +313,9 @@ impl Replica {
         let (known, new) = body.split(overlap);
 
         let mut chunks = Vec::with_capacity(2);
+        let mut widened = Vec::new();
         if let Some(known) = known
-            && let Some(widens) = self.widens(from, &known, admission, held)?
+            && let Some(widens) = self.widens(from, &known, admission, held, &mut widened)?
         {
             chunks.push(StoredChunk::overlay(self.origin.clone(), from, known, widens));
         }
@@ -327,35 +334,39 @@ impl Replica {
         }
         Ok(Accepted {
             chunks,
+            widened,
             size: self.frontier.size(),
             root: self.frontier.root(),
         })
     }
 
-    /// What changes if entries that are held come with sections that are not; `None` if they don't. Refuses what is not the
-    /// same entries.
+    /// What changes if entries that are held come with sections that are not, and which entries; `None` if they don't.
+    /// Refuses what is not the same entries.
     fn widens(
         &self,
         from: u64,
         body: &ChunkBody,
         admission: Admission,
         held: &dyn Held,
+        widened: &mut Vec<u64>,
     ) -> Result<Option<Widths>, ChunkFault> {
         let ours = held.held(&self.origin, from, from + u64::from(body.count()))?;
         let hashes: Vec<Hash> = ours.iter().map(|(hash, _)| *hash).collect();
         verify_overlay(from, &hashes, body, |index, view| admission.admit(index, view))?;
-        let (mut wider, mut widens) = (false, Widths::default());
-        for (item, (_, held)) in body.item_refs().zip(&ours) {
+        let mut widens = Widths::default();
+        for ((item, (_, held)), index) in body.item_refs().zip(&ours).zip(from..) {
             let shown = sections(item);
             let before = held.unwrap_or(SectionSet::EMPTY);
-            wider |= !shown.unwrap_or(SectionSet::EMPTY).is_subset(before);
+            if !shown.unwrap_or(SectionSet::EMPTY).is_subset(before) {
+                widened.push(index);
+            }
             let joined = match (*held, shown) {
                 (Some(held), Some(shown)) => Some(held.union(shown)),
                 (held, shown) => held.or(shown),
             };
             widens += Widths::of_sections(*held).becoming(Widths::of_sections(joined));
         }
-        Ok(wider.then_some(widens))
+        Ok((!widened.is_empty()).then_some(widens))
     }
 
     /// A checkpoint of a size that is held must sign the root there.

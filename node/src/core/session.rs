@@ -22,7 +22,9 @@ use icomm_pki::{MemberId, NodeName, Role};
 use icomm_proto::v1::{self, frame::Body};
 use icomm_proto::{Origin, log::Hash};
 
-use super::feed::{Feed, Prepared, Ticket};
+use super::feed::{Feed, Prepared, Ticket, refill::Looked};
+
+mod refilling;
 
 mod testimony;
 
@@ -65,6 +67,8 @@ pub enum Event {
         origin: Origin,
         /// The cursor.
         from: u64,
+        /// Under which revisions of the peer's policy what is held below the cursor came.
+        under: v1::Revisions,
         /// Start or stop.
         start: bool,
     },
@@ -82,6 +86,17 @@ pub enum Event {
         /// `None`: nothing was left to read, the basis lapsed meanwhile, or it can't be made. The next change tries again.
         prepared: Option<Prepared>,
     },
+    /// The answer to [`Action::Look`].
+    Looked {
+        /// The log.
+        origin: Origin,
+        /// From [`Action::Look`].
+        ticket: Ticket,
+        /// `None`: the basis lapsed meanwhile, or the log can't be read. The next change tries again.
+        looked: Option<Looked>,
+    },
+    /// A refill from the peer is durable, and so is how far it came.
+    Refilled(v1::Refilled),
     /// The note with this ticket is durable: its chunk may go.
     Noted {
         /// The log.
@@ -144,6 +159,19 @@ pub enum Action {
         /// How many entries there are from there on; not all of them need be read.
         entries: u64,
     },
+    /// Look among entries that went before for what the policy gives more of now, answer with [`Event::Looked`].
+    Look {
+        /// The log.
+        origin: Origin,
+        /// Names the look in the answer.
+        ticket: Ticket,
+        /// First index.
+        from: u64,
+        /// Up to which index, if one look comes so far.
+        until: u64,
+        /// The revision under which they went; empty if it is not known.
+        before: String,
+    },
     /// Make the disclosure note durable, answer with [`Event::Noted`].
     Note {
         /// The log.
@@ -155,6 +183,8 @@ pub enum Action {
     },
     /// Verify and store, answer with [`Event::Stored`] or [`Event::Faulty`].
     Accept(v1::Chunk),
+    /// Verify and store what a refill brings and how far it comes, answer with [`Event::Refilled`] or [`Event::Faulty`].
+    Refill(v1::Refill),
     /// The peer can serve this log.
     Offered {
         /// The log.
@@ -202,6 +232,8 @@ pub trait World {
     fn grown(&self, origin: &Origin) -> Option<u64>;
     /// Why a log is not served to the peer (any more): a stable code, and in words.
     fn unserved(&self, origin: &Origin) -> (&'static str, String);
+    /// The revision of the policy towards the peer for a log, while anything of it may be served.
+    fn revision(&self, origin: &Origin) -> Option<String>;
     /// What the peer lacks according to its hello.
     fn documents_for(&self, hello: &v1::Hello) -> Vec<v1::Document>;
     /// Signs that a log is durable here.
@@ -269,11 +301,18 @@ impl Session {
                 actions.push(send(Body::Hello(hello)));
             }
             Event::Frame(frame) => self.on_frame(frame, world, actions),
-            Event::Ask { origin, from, start } => self.on_ask(origin, from, start, actions),
+            Event::Ask {
+                origin,
+                from,
+                under,
+                start,
+            } => self.on_ask(origin, from, under, start, actions),
             Event::Changed => self.on_changed(world, actions),
             Event::Grew { origin } => self.on_grew(&origin, world, actions),
             Event::Prepared { origin, prepared } => self.on_prepared(&origin, prepared, world, actions),
             Event::Noted { origin, ticket } => self.on_noted(&origin, ticket, world, actions),
+            Event::Looked { origin, ticket, looked } => self.on_looked(&origin, ticket, looked, world, actions),
+            Event::Refilled(refilled) => actions.push(send(Body::Refilled(refilled))),
             Event::Stored { origin, size, root } => {
                 actions.push(send(Body::Receipt(world.receipt(&origin, size, root))));
             }
@@ -315,6 +354,8 @@ impl Session {
             (_, Body::Chunk(chunk)) => self.on_chunk(chunk, actions),
             (_, Body::Receipt(receipt)) => self.on_receipt(receipt, world, actions),
             (_, Body::Head(head)) => self.on_head(head, actions),
+            (_, Body::Refill(refill)) => self.on_refill(refill, actions),
+            (_, Body::Refilled(refilled)) => self.on_refilled(&refilled, world, actions),
             (_, Body::Document(document)) if document.document.len() > DOCUMENT_BYTES_MAX => {
                 self.fail("document-too-large", "a document larger than the limit", actions)
             }
@@ -398,6 +439,7 @@ impl Session {
         let feed = self.feeds.entry(origin.clone()).or_default();
         feed.restart(want.from);
         feed.advance(&origin, size, actions);
+        self.begin_refill(&origin, want.under, world, actions);
     }
 
     fn on_chunk(&mut self, chunk: v1::Chunk, actions: &mut Vec<Action>) {
@@ -449,7 +491,7 @@ impl Session {
         });
     }
 
-    fn on_ask(&mut self, origin: Origin, from: u64, start: bool, actions: &mut Vec<Action>) {
+    fn on_ask(&mut self, origin: Origin, from: u64, under: v1::Revisions, start: bool, actions: &mut Vec<Action>) {
         let changed = if start {
             self.asked.len() < LOGS_MAX && self.asked.insert(origin.clone())
         } else {
@@ -460,6 +502,7 @@ impl Session {
                 origin: origin.to_string(),
                 from,
                 stop: !start,
+                under: start.then_some(under),
             })));
         }
     }
@@ -490,6 +533,7 @@ impl Session {
         for origin in lapsed {
             self.withdraw(&origin, world, actions);
         }
+        self.revise(world, actions);
     }
 
     fn on_grew(&mut self, origin: &Origin, world: &impl World, actions: &mut Vec<Action>) {
@@ -513,6 +557,7 @@ impl Session {
             return self.withdraw(origin, world, actions);
         };
         if let Some(feed) = self.feeds.get_mut(origin) {
+            feed.made_under(prepared.as_ref());
             self.ticket.0 += 1;
             if let Some(note) = feed.prepared(self.ticket, prepared) {
                 actions.push(Action::Note {
@@ -522,6 +567,7 @@ impl Session {
                 });
             }
             feed.advance(origin, size, actions);
+            self.go_on_refilling(origin, actions);
         }
     }
 
@@ -530,9 +576,13 @@ impl Session {
         if world.servable_size(origin).is_none() {
             return self.withdraw(origin, world, actions);
         }
-        if let Some(chunk) = self.feeds.get_mut(origin).and_then(|feed| feed.noted(ticket)) {
+        let Some(feed) = self.feeds.get_mut(origin) else { return };
+        if let Some(chunk) = feed.noted(ticket) {
             self.sent_entries += u64::from(chunk.count);
             actions.push(send(Body::Chunk(chunk)));
+        } else if let Some(refill) = feed.refill_noted(origin, ticket) {
+            self.sent_entries += refill.chunk.as_ref().map_or(0, |chunk| u64::from(chunk.count));
+            actions.push(send(Body::Refill(refill)));
         }
     }
 

@@ -7,6 +7,7 @@ use icomm_policy::SessionPolicy;
 use icomm_proto::log::Hash;
 use icomm_proto::{Origin, v1};
 
+use super::refilling::KeptEarlier;
 use super::{Exchange, lock};
 use crate::core::receipt::Receipt;
 use crate::core::routes::LinkId;
@@ -17,6 +18,7 @@ pub struct Link {
     pub(super) id: LinkId,
     pub(super) peer: Peer,
     pub(super) policy: Mutex<SessionPolicy>,
+    pub(super) earlier: Mutex<Option<KeptEarlier>>,
 }
 
 impl Link {
@@ -96,6 +98,14 @@ impl World for LinkWorld<'_> {
         }
         let message = format!("no legal basis covers `{origin}` for `{}`", self.link.peer.member);
         ("no-agreement", message)
+    }
+
+    fn revision(&self, origin: &Origin) -> Option<String> {
+        let mut policy = lock(&self.link.policy);
+        let revision = policy.revision(&origin.member, self.exchange.now());
+        let mut revision = revision.ok()?.to_string();
+        self.exchange.count_in(origin, &mut revision);
+        Some(revision)
     }
 
     fn documents_for(&self, hello: &v1::Hello) -> Vec<v1::Document> {

@@ -10,6 +10,7 @@ use icomm_proto::log::VerifiedCheckpoint;
 use icomm_proto::{Origin, v1};
 
 use super::held::StoreHeld;
+use super::refilling::Progress;
 use super::{Exchange, Head, HeldReplica, MEMBER_LOGS_MAX, ORIGINS_MAX, cursor_key, lock};
 use crate::core::replica::{Admission, ChunkFault, History, Replica};
 use crate::core::routes::LinkId;
@@ -22,7 +23,8 @@ impl Exchange {
             return;
         };
         let end = chunk.from.saturating_add(u64::from(chunk.count));
-        if let Err(fault) = self.try_accept(link, peer, &origin, chunk) {
+        let cursor = Batch::new().set(cursor_key(&origin, &peer.member), end.to_be_bytes().to_vec());
+        if let Err(fault) = self.try_accept(link, peer, &origin, chunk, cursor, Progress::Cursor) {
             if let ChunkFault::Entries(_) = fault {
                 // Its checkpoint was the originator's: either the peer spoilt the entries, or they are of another history.
                 self.doubt(link, &origin, end);
@@ -31,7 +33,16 @@ impl Exchange {
         }
     }
 
-    fn try_accept(&self, link: LinkId, peer: &Peer, origin: &Origin, chunk: v1::Chunk) -> Result<(), ChunkFault> {
+    /// Verifies a chunk and stores it together with `state`, which says how far the peer has come.
+    pub(super) fn try_accept(
+        &self,
+        link: LinkId,
+        peer: &Peer,
+        origin: &Origin,
+        chunk: v1::Chunk,
+        state: Batch,
+        progress: Progress,
+    ) -> Result<(), ChunkFault> {
         let replica = self.replica(origin)?;
         let admission = if self.local.role == Role::Global {
             Admission::OpenOnly
@@ -49,6 +60,7 @@ impl Exchange {
         };
         let accepted = machine.accept(chunk, admission, &held)?;
         if accepted.chunks.is_empty()
+            && matches!(progress, Progress::Cursor)
             && self.stored_cursor(origin, &peer.member) >= chunk_end
             && let Some(Head { size, root, .. }) = self.head(origin)
         {
@@ -69,7 +81,7 @@ impl Exchange {
             .chunks
             .iter()
             .any(|chunk| matches!(chunk.placement, Placement::Overlays { .. }));
-        let mut batch = Batch::new().set(cursor_key(origin, &peer.member), chunk_end.to_be_bytes().to_vec());
+        let mut batch = state;
         for chunk in accepted.chunks {
             batch = batch.chunk(chunk);
         }
@@ -78,6 +90,7 @@ impl Exchange {
         widening.fetch_add(u64::from(widens), Ordering::AcqRel);
         let (origin, member) = (origin.clone(), peer.member.clone());
         let (size, root) = (accepted.size, accepted.root);
+        let widened = accepted.widened;
         // Submitted under the lock, so that batches of one log reach the store in the log's order.
         self.store.submit(
             batch,
@@ -90,7 +103,16 @@ impl Exchange {
                         if let Some(head) = head {
                             heads.raise(&origin, head);
                         }
-                        mailbox.post(link, Event::Stored { origin, size, root });
+                        if !widened.is_empty() {
+                            mailbox.widened(&origin, widened);
+                        }
+                        mailbox.post(
+                            link,
+                            match progress {
+                                Progress::Cursor => Event::Stored { origin, size, root },
+                                Progress::Refill(refilled) => Event::Refilled(refilled),
+                            },
+                        );
                     }
                     Err(error) => {
                         stale.store(true, Ordering::Release);

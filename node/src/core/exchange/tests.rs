@@ -8,12 +8,13 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use super::*;
 use crate::core::disclosure::Note;
 use crate::core::feed::WINDOW_CHUNKS;
-use crate::core::fixture::{Network, Originator, TestNode, UNIX_NOW, agreement, bilateral, document, key, record};
+use crate::core::fixture::{Did, Network, Originator, TestNode, UNIX_NOW, agreement, bilateral, document, key, record};
 use crate::store::{MemoryStore, StoreError};
 
 mod documents;
 mod floods;
 mod forks;
+mod refilling;
 
 /// What `work` counted, in Prometheus' words.
 fn counted(work: impl FnOnce()) -> String {
@@ -34,6 +35,10 @@ fn want(log: &Originator, from: u64) -> Body {
         origin: log.origin.to_string(),
         from,
         stop: false,
+        under: Some(v1::Revisions {
+            settled: true,
+            ..Default::default()
+        }),
     })
 }
 

@@ -11,6 +11,7 @@ struct TestWorld {
     member: &'static str,
     logs: RefCell<BTreeMap<Origin, u64>>,
     documents: Vec<v1::Document>,
+    revision: RefCell<String>,
 }
 
 impl TestWorld {
@@ -23,6 +24,7 @@ impl TestWorld {
             member,
             logs: RefCell::new(logs),
             documents: vec![],
+            revision: RefCell::new("r1".into()),
         }
     }
 
@@ -64,6 +66,9 @@ impl World for TestWorld {
     }
     fn unserved(&self, origin: &Origin) -> (&'static str, String) {
         ("no-agreement", origin.to_string())
+    }
+    fn revision(&self, origin: &Origin) -> Option<String> {
+        self.servable_size(origin).map(|_| self.revision.borrow().clone())
     }
     fn documents_for(&self, _: &v1::Hello) -> Vec<v1::Document> {
         self.documents.clone()
@@ -128,6 +133,10 @@ fn want(origin: &str, from: u64) -> Event {
         origin: origin.into(),
         from,
         stop: false,
+        under: Some(v1::Revisions {
+            revision: "r1".into(),
+            ..Default::default()
+        }),
     }))
 }
 
@@ -141,6 +150,7 @@ fn prepared(from: u64, count: u32) -> Event {
     let prepared = Some(Prepared {
         chunk,
         note: Bytes::from_static(b"note"),
+        revision: "r1".into(),
     });
     Event::Prepared {
         origin: "KE/main".parse().unwrap(),
@@ -227,6 +237,7 @@ fn a_log_is_followed_while_it_is_fed_and_no_longer() {
             origin: "KE/main".into(),
             from: 0,
             stop: true,
+            under: None,
         }))
     };
     let refusal = || {
@@ -310,6 +321,7 @@ fn a_chunk_nobody_asked_for_is_not_accepted() {
         Event::Ask {
             origin,
             from: 0,
+            under: v1::Revisions::default(),
             start: true,
         },
     );
@@ -331,6 +343,7 @@ fn a_faulty_chunk_ends_that_log_and_no_other() {
         Event::Ask {
             origin: origin.clone(),
             from: 0,
+            under: v1::Revisions::default(),
             start: true,
         },
     );

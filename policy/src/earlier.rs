@@ -1,0 +1,92 @@
+//! What went to a receiver under an earlier revision: sections, to compare with; never a permit.
+
+use std::collections::HashMap;
+
+use icomm_pki::MemberId;
+use icomm_proto::{SectionSet, ViewRef};
+
+use crate::class::{CLASS_BYTES_MAX, Class};
+use crate::decision::{Receiver, complete};
+use crate::lane::{Lane, Route};
+use crate::policy::Policy;
+use crate::revision::Revision;
+use crate::session::REMEMBERED_CLASSES_MAX;
+
+/// What one originator's records gave one receiver under a revision that may no longer hold.
+pub struct Earlier {
+    origin: MemberId,
+    lane: Option<Lane>,
+    answers: HashMap<Box<[u8]>, SectionSet>,
+}
+
+impl Policy {
+    /// What the owner's node gave `receiver` of `origin`'s records under `revision`. When that can't be said any more
+    /// (other laws, another directory, a version that is gone) it says of every record: nothing.
+    #[must_use]
+    pub fn earlier(&self, origin: &MemberId, receiver: &Receiver, revision: &Revision) -> Earlier {
+        let snapshot = self.snapshot();
+        let route = Route {
+            origin,
+            holder: snapshot.book.owner(),
+            receiver: &receiver.member,
+            role: receiver.role,
+            purpose: None,
+        };
+        Earlier {
+            origin: origin.clone(),
+            lane: Lane::reopen(route, snapshot.sources(), revision),
+            answers: HashMap::new(),
+        }
+    }
+}
+
+impl Earlier {
+    /// Of a revision that can't be read: it gave nothing, as far as anybody knows.
+    #[must_use]
+    pub fn unknown(origin: MemberId) -> Self {
+        Self {
+            origin,
+            lane: None,
+            answers: HashMap::new(),
+        }
+    }
+
+    /// Whether the revision could be made again.
+    #[must_use]
+    pub const fn is_known(&self) -> bool {
+        self.lane.is_some()
+    }
+
+    /// The sections of `view` that went.
+    pub fn gave(&mut self, view: &ViewRef<'_>) -> SectionSet {
+        let (Some(lane), Some(class)) = (&self.lane, view.class_bytes()) else {
+            return SectionSet::EMPTY;
+        };
+        if class.len() > CLASS_BYTES_MAX {
+            return SectionSet::EMPTY;
+        }
+        let given = match self.answers.get(class) {
+            Some(known) => *known,
+            None => {
+                let given = weigh(lane, &self.origin, class);
+                if self.answers.len() >= REMEMBERED_CLASSES_MAX {
+                    self.answers.clear();
+                }
+                self.answers.insert(class.into(), given);
+                given
+            }
+        };
+        given.intersection(view.sections())
+    }
+}
+
+fn weigh(lane: &Lane, origin: &MemberId, class: &[u8]) -> SectionSet {
+    let Ok(class) = Class::parse(class, origin) else {
+        return SectionSet::EMPTY;
+    };
+    let weighed = lane.weigh(&class).and_then(|weighed| complete(weighed, lane, &class));
+    weighed.map_or(SectionSet::EMPTY, |weighed| {
+        let bases = weighed.bases.iter();
+        bases.fold(SectionSet::EMPTY, |all, basis| all.union(basis.sections))
+    })
+}
