@@ -22,10 +22,12 @@ use crate::{
 
 mod directory;
 mod document;
+mod quorum;
 mod verified;
 
 pub use directory::{DirectoryEntry, InvalidDirectory, NodeEntry};
 pub use document::{Listing, TrustBundle};
+pub use quorum::Quorum;
 pub use verified::VerifiedBundle;
 
 /// The largest bundle that is read, in bytes: some thousand members.
@@ -133,6 +135,14 @@ pub enum InvalidBundle {
     Fork {
         /// The version.
         version: u64,
+    },
+    /// It asks for more witnesses than it lists.
+    #[error("the trust bundle asks for a quorum of {asked}, and lists {listed} regional and global members")]
+    Quorum {
+        /// What it asks for.
+        asked: Quorum,
+        /// What there is.
+        listed: usize,
     },
     /// The directory contradicts itself.
     #[error("the trust bundle's directory can't be used")]

@@ -68,7 +68,7 @@ pub use authority::{
 };
 pub use bundle::{
     ADDRESS_BYTES_MAX, ADDRESSES_MAX, BUNDLE_BYTES_MAX, BundleError, CODE_LISTS_MAX, DirectoryEntry, InvalidBundle,
-    InvalidDirectory, Listing, MEMBERS_MAX, NODES_MAX, NodeEntry, REGIONS_MAX, TrustBundle, VerifiedBundle,
+    InvalidDirectory, Listing, MEMBERS_MAX, NODES_MAX, NodeEntry, Quorum, REGIONS_MAX, TrustBundle, VerifiedBundle,
 };
 pub use certificate::{
     AuthorityCertificate, AuthorityKind, CERTIFICATE_BYTES_MAX, CHAIN_LENGTH_MAX, Expiring, Expiry, Fingerprint,

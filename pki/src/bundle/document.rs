@@ -7,7 +7,7 @@ use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use time::OffsetDateTime;
 
-use super::{BundleError, FORMAT, InvalidBundle, NodeEntry, SignatureLine, VerifiedBundle};
+use super::{BundleError, FORMAT, InvalidBundle, NodeEntry, Quorum, SignatureLine, VerifiedBundle};
 use crate::{
     Domain, Enrolment, MemberId, MemberKey, Role, TrustDomain, revocation::RevocationList, validity::whole_seconds,
 };
@@ -40,6 +40,9 @@ pub struct TrustBundle {
     pub members: Vec<Listing>,
     /// Which version of which code list is in use: name to version.
     pub code_lists: BTreeMap<String, String>,
+    /// How many witnesses settle a log; a majority of them where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quorum: Option<Quorum>,
 }
 
 /// A member in the directory.
@@ -97,6 +100,7 @@ impl TrustBundle {
             revocation_lists: Vec::new(),
             members: Vec::new(),
             code_lists: BTreeMap::new(),
+            quorum: None,
         }
     }
 

@@ -9,7 +9,7 @@ use rustls_pki_types::CertificateDer;
 use time::OffsetDateTime;
 
 use super::{
-    BUNDLE_BYTES_MAX, CODE_LISTS_MAX, DirectoryEntry, InvalidBundle, InvalidDirectory, Listing, NodeEntry,
+    BUNDLE_BYTES_MAX, CODE_LISTS_MAX, DirectoryEntry, InvalidBundle, InvalidDirectory, Listing, NodeEntry, Quorum,
     SignatureLine, TrustBundle,
     directory::{check_limits, check_listings},
 };
@@ -34,6 +34,7 @@ pub struct VerifiedBundle {
     /// Which member and which of its nodes has this libp2p identity.
     peers: HashMap<PeerId, (MemberId, usize)>,
     code_lists: BTreeMap<String, String>,
+    quorum: Option<Quorum>,
 }
 
 impl VerifiedBundle {
@@ -68,6 +69,7 @@ impl VerifiedBundle {
             }
             .into());
         }
+        check_quorum(&bundle)?;
         Self::of_checked(bytes, bundle, trust, publisher, now)
     }
 
@@ -128,6 +130,7 @@ impl VerifiedBundle {
             unusable,
             peers,
             code_lists: bundle.code_lists,
+            quorum: bundle.quorum,
         })
     }
 
@@ -189,6 +192,17 @@ impl VerifiedBundle {
     /// All members whose certificate counted, by id.
     pub fn members(&self) -> impl ExactSizeIterator<Item = &DirectoryEntry> {
         self.members.values()
+    }
+
+    /// The members that cosign the logs of others: regional and global ones.
+    pub fn witnesses(&self) -> impl Iterator<Item = &DirectoryEntry> {
+        self.members.values().filter(|entry| entry.role.is_witness())
+    }
+
+    /// How many of them settle a log of `originator`: as the bundle says, else more than half of those that may witness it.
+    pub fn quorum_for(&self, originator: &MemberId) -> Quorum {
+        let others = self.witnesses().filter(|entry| entry.id != *originator);
+        self.quorum.unwrap_or_else(|| Quorum::majority_of(others.count()))
     }
 
     /// Members in the directory whose certificate did not count when the bundle was verified, and why.
@@ -280,6 +294,24 @@ pub(super) fn split(bytes: &[u8]) -> Result<(&[u8], &[u8]), InvalidBundle> {
     match (lines.next(), lines.next(), lines.next()) {
         (Some(document), Some(line), None) => Ok((document, line)),
         _ => Err(InvalidBundle::Encoding(None)),
+    }
+}
+
+/// A quorum that all witnesses together don't reach would settle nothing, ever.
+fn check_quorum(bundle: &TrustBundle) -> Result<(), InvalidBundle> {
+    let roles = || {
+        bundle
+            .members
+            .iter()
+            .map(|listing| listing.role)
+            .filter(|role| role.is_witness())
+    };
+    match bundle.quorum {
+        Some(quorum) if quorum.witnesses == 0 || !quorum.is_reached_by(roles()) => Err(InvalidBundle::Quorum {
+            asked: quorum,
+            listed: roles().count(),
+        }),
+        _ => Ok(()),
     }
 }
 

@@ -342,3 +342,25 @@ fn other_spellings() {
     let large = vec![b' '; BUNDLE_BYTES_MAX + 1];
     assert!(matches!(network.verify(&large), Err(InvalidBundle::TooLarge { .. })));
 }
+
+#[test]
+fn a_bundle_states_how_many_witnesses_settle_a_log_and_no_more_than_there_are() {
+    let quorum = |witnesses, global| Some(Quorum { witnesses, global });
+    let (ke, office) = (id("KE"), id("RILO-ESA"));
+    // The WCO and one office: both for anybody's log, the other one for its own.
+    let silent = edited(|_, bundle| bundle.quorum = None).unwrap();
+    assert_eq!(
+        silent.witnesses().map(|entry| entry.id.as_str()).collect::<Vec<_>>(),
+        ["RILO-ESA", "WCO"]
+    );
+    assert_eq!(Some(silent.quorum_for(&ke)), quorum(2, false));
+    assert_eq!(Some(silent.quorum_for(&office)), quorum(1, false));
+    for stated in [quorum(1, false), quorum(1, true), quorum(2, true)] {
+        let bundle = edited(|_, bundle| bundle.quorum = stated).unwrap();
+        assert_eq!(Some(bundle.quorum_for(&ke)), stated);
+    }
+    for beyond in [quorum(0, false), quorum(3, false), quorum(u32::MAX, true)] {
+        let error = refused(|_, bundle| bundle.quorum = beyond);
+        assert!(matches!(error, InvalidBundle::Quorum { listed: 2, .. }), "{error}");
+    }
+}

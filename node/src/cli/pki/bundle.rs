@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::Args;
 use icomm_pki::{
-    AuthorityCertificate, CertificateDer, Listing, MemberId, MemberKey, NodeEntry, Revocation, TrustBundle,
+    AuthorityCertificate, CertificateDer, Listing, MemberId, MemberKey, NodeEntry, Quorum, Revocation, TrustBundle,
 };
 use serde_json::json;
 use time::Duration;
@@ -28,6 +28,13 @@ pub(in crate::cli) struct Bundle {
     /// A regional authority's `public` folder; may be said several times
     #[arg(long, value_name = "DIR")]
     include: Vec<PathBuf>,
+    /// How many hubs and roots must have cosigned before a log counts as settled [default: as in the last bundle, else
+    /// more than half of them]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    quorum: Option<u32>,
+    /// A global member must be among them
+    #[arg(long, requires = "quorum")]
+    quorum_global: bool,
     /// How long it counts; publish the next one well before
     #[arg(long, default_value_t = 30)]
     days: u16,
@@ -41,6 +48,8 @@ impl Bundle {
         let Self {
             authority,
             include,
+            quorum,
+            quorum_global,
             days,
             out,
         } = self;
@@ -49,11 +58,11 @@ impl Bundle {
         let key = MemberKey::from_pkcs8_pem(&files::read_text(&context.config()?.identity.member_key)?)?;
 
         let last = folder.public().bundle_file();
-        let version = if last.exists() {
+        let (version, last_quorum) = if last.exists() {
             let previous = TrustBundle::from_signed(&files::read(&last)?).map_err(|error| in_file(&last, &error))?;
-            previous.version.saturating_add(1)
+            (previous.version.saturating_add(1), previous.quorum)
         } else {
-            1
+            (1, None)
         };
         let now = context.now();
         let certificate = root.root_certificate();
@@ -71,6 +80,11 @@ impl Bundle {
             sources.push(Public::open(path)?);
         }
         fill(&mut bundle, &sources)?;
+        let asked = quorum.map(|witnesses| Quorum {
+            witnesses,
+            global: quorum_global,
+        });
+        bundle.quorum = asked.or(last_quorum);
         let signer = signer(&bundle, &key)?;
         let signed = bundle.sign(&signer, &key)?;
         files::replace(&last, &signed, 0o644)?;
