@@ -13,8 +13,8 @@
 
 use bytes::Bytes;
 use icomm_pki::{
-    AuthorityCertificate, CertificateDer, InvalidMemberPath, MemberCertificate, MemberId, MemberPath, TrustDomain,
-    moment_at,
+    AuthorityCertificate, CertificateDer, InvalidMemberPath, MemberCertificate, MemberId, MemberPath, MemberPublicKey,
+    TrustDomain, moment_at,
 };
 use prost::Message;
 use thiserror::Error;
@@ -56,6 +56,8 @@ pub struct Proven {
 pub struct Witnessed {
     /// Who.
     pub member: MemberId,
+    /// With which key.
+    pub key: MemberPublicKey,
     /// When, by its clock, in seconds since 1970.
     pub time: u64,
     /// Whether its certificates, and the originator's, counted then.
@@ -233,6 +235,7 @@ impl RecordProof {
         let in_time = moment_at(time).is_some_and(|moment| path.counts_at(moment) && self.originator.counts_at(moment));
         Ok(Witnessed {
             member: certificate.member().clone(),
+            key: certificate.key(),
             time,
             in_time,
         })

@@ -384,7 +384,7 @@ impl World {
     fn second(&mut self) {
         for node in self.nodes.values() {
             if let Some(running) = &node.running {
-                running.exchange.compare();
+                running.exchange.every_second();
             }
         }
         self.later(SECOND_MS, Happening::Second);

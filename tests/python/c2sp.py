@@ -1,6 +1,7 @@
-"""Checks a proof file with somebody else's code: aics-tlog for the checkpoint and the inclusion.
+"""Checks a proof file with somebody else's code: aics-tlog for the checkpoint, its cosignatures and the inclusion.
 
-Usage: c2sp.py FILE KEY   the originator's Ed25519 key, base64. Prints what was found as JSON.
+Usage: c2sp.py FILE KEY [WITNESS=KEY]...   Ed25519 keys, base64: the originator's, and of each witness, all of which must
+have cosigned. Prints what was found as JSON.
 """
 
 import base64
@@ -8,6 +9,7 @@ import json
 import sys
 
 import aics_tlog
+from aics_tlog.cosign import cosignature_vkey
 
 
 def sections(text):
@@ -38,13 +40,18 @@ def entry(extra):
     return view[2 : 2 + int.from_bytes(view[:2], "big")]
 
 
-file, key = sys.argv[1:]
+file, key, *witnesses = sys.argv[1:]
 with open(file, encoding="utf-8") as text:
     extra, index, hashes, note = sections(text.read())
 parsed = aics_tlog.parse_note(note)
 checkpoint = aics_tlog.parse_checkpoint(parsed.text)
 log_key = aics_tlog.vkey_from_ed25519(checkpoint.origin, base64.b64decode(key))
-result = aics_tlog.verify_checkpoint(parsed, log_key)
+domain = checkpoint.origin.split("/")[0]
+witness_keys = []
+for witness in witnesses:
+    name, public = witness.split("=", 1)
+    witness_keys.append(cosignature_vkey(f"{domain}/{name}", base64.b64decode(public)))
+result = aics_tlog.verify_checkpoint(parsed, log_key, witness_keys, quorum=len(witness_keys))
 included = aics_tlog.verify_leaf_inclusion(entry(extra), index, checkpoint.size, hashes, checkpoint.root)
 other = aics_tlog.verify_leaf_inclusion(entry(extra) + b"x", index, checkpoint.size, hashes, checkpoint.root)
 print(json.dumps({
@@ -52,6 +59,7 @@ print(json.dumps({
     "size": checkpoint.size,
     "index": index,
     "checkpoint": bool(result.ok),
+    "cosigned_by": result.witnesses,
     "included": included,
     "another_entry_included": other,
 }))

@@ -6,6 +6,7 @@ use icomm_proto::{FieldError, SectionSet, v1};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
+    core::exchange::{Cosignature, Witnessed},
     link::{DialState, Outcome as ProbeOutcome, Probe, Report},
     node::{AgreementStatus, Check, Forked, HeldEntry, Level, LinkStatus, LogStatus, Outcome, ProofFile, Status},
 };
@@ -55,7 +56,14 @@ pub(super) fn log(status: LogStatus) -> v1::LogStatus {
         checkpoint,
         agreements,
         forked,
+        witnessed,
     } = status;
+    let Witnessed {
+        quorum,
+        settled,
+        cosignatures,
+        note,
+    } = witnessed;
     v1::LogStatus {
         origin: origin.to_string(),
         own,
@@ -69,6 +77,17 @@ pub(super) fn log(status: LogStatus) -> v1::LogStatus {
         checkpoint: String::from_utf8_lossy(&checkpoint).into_owned(),
         agreements,
         forked,
+        settled,
+        cosignatures: cosignatures
+            .into_iter()
+            .map(|Cosignature { witness, size, time }| v1::Cosignature {
+                witness: witness.to_string(),
+                size,
+                time,
+            })
+            .collect(),
+        quorum: quorum.to_string(),
+        settled_checkpoint: String::from_utf8_lossy(&note.unwrap_or_default()).into_owned(),
     }
 }
 

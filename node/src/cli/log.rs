@@ -31,6 +31,8 @@ Columns:
   disclosed       entries held with more than their open section
   de-nominalised  entries held with the open section only
   withheld        entries known by their hash only: counted, signed, not readable
+  settled         entries that a quorum of witnesses, set in the trust bundle, has seen as this very history;
+                  which witness has seen how many, and when, stands in --json
 
 Example:
   icomm log list")]
@@ -39,14 +41,19 @@ pub(super) struct List {}
 /// Print a log's latest signed checkpoint, as a C2SP signed note
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The note is what any tlog-checkpoint verifier reads: origin line, size, root hash, signature.
+The note is what any tlog-checkpoint verifier reads: origin line, size, root hash, signature. With --settled it is the largest
+one that bears the cosignatures of a quorum of witnesses; while a log grows without a pause it is some seconds behind.
 
-Example:
-  icomm log checkpoint KE/main > ke-main.checkpoint")]
+Examples:
+  icomm log checkpoint KE/main > ke-main.checkpoint
+  icomm log checkpoint KE/main --settled > ke-main.checkpoint")]
 pub(super) struct Checkpoint {
     /// The log, MEMBER/NAME
     #[arg(value_name = "ORIGIN")]
     origin: String,
+    /// The largest with a quorum of cosignatures
+    #[arg(long)]
+    settled: bool,
 }
 
 /// Check logs held here, or with --root proof files of anybody, against their owner's signature
@@ -84,7 +91,7 @@ impl Log {
                 }
                 Ok(Exit::Ok)
             }
-            Self::Checkpoint(Checkpoint { origin }) => {
+            Self::Checkpoint(Checkpoint { origin, settled }) => {
                 let log = held(context)
                     .await?
                     .into_iter()
@@ -98,9 +105,20 @@ impl Log {
                         "`{origin}` has no checkpoint yet: nothing was issued in it"
                     )));
                 }
-                context
-                    .output
-                    .answer(&to_json(&log)?, || log.checkpoint.trim_end().to_owned())?;
+                let note = if settled {
+                    &log.settled_checkpoint
+                } else {
+                    &log.checkpoint
+                };
+                if note.is_empty() {
+                    return Err(
+                        Failure::new(format_args!("no checkpoint of `{origin}` is settled")).advice(format_args!(
+                            "it takes {}; `icomm log list --json` shows who has seen it",
+                            log.quorum
+                        )),
+                    );
+                }
+                context.output.answer(&to_json(&log)?, || note.trim_end().to_owned())?;
                 Ok(Exit::Ok)
             }
             Self::Prove(prove) => prove.run(context).await,
@@ -155,6 +173,7 @@ pub(super) fn table_of(logs: &[v1::LogStatus]) -> Table {
         "disclosed",
         "de-nominalised",
         "withheld",
+        "settled",
         "verified",
         "under",
     ];
@@ -169,6 +188,7 @@ pub(super) fn table_of(logs: &[v1::LogStatus]) -> Table {
             withheld,
             verified,
             forked,
+            settled,
             ..
         } = log;
         rows.add_row([
@@ -181,11 +201,12 @@ pub(super) fn table_of(logs: &[v1::LogStatus]) -> Table {
             count(*disclosed),
             count(*denominalised),
             count(*withheld),
+            count(*settled),
             if *forked { "FORKED" } else { yes_no(*verified) }.to_owned(),
             log.agreements.join(", "),
         ]);
     }
-    for number in 1..=4 {
+    for number in 1..=5 {
         if let Some(column) = rows.column_mut(number) {
             column.set_cell_alignment(CellAlignment::Right);
         }

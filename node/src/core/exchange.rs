@@ -33,6 +33,7 @@ use super::{
 use crate::environment::Environment;
 use crate::store::{Batch, Boundary, NoteLog, Store, StoreError};
 
+mod cosigned;
 mod doubts;
 mod forks;
 mod heads;
@@ -42,6 +43,8 @@ mod receiving;
 mod refilling;
 mod sightings;
 
+use cosigned::Cosigned;
+pub use cosigned::{Cosignature, Witnessed};
 use forks::Forks;
 use heads::Heads;
 pub use link::{Link, LinkWorld};
@@ -118,6 +121,7 @@ pub struct Exchange {
     replicas: Mutex<BTreeMap<Origin, Arc<HeldReplica>>>,
     heads: Arc<Heads>,
     forks: Forks,
+    cosigned: Cosigned,
     sightings: Sightings,
     // The sizes that peers have signed for since the start, by the key under which the receipt is kept.
     receipts: Mutex<BTreeMap<String, u64>>,
@@ -147,6 +151,7 @@ impl Exchange {
         let ledger = Ledger::open(store.clone(), line, local.key.clone())?;
         let forks = Forks::open(&*store)?;
         let refills = Mutex::new(Refills::open(&*store)?);
+        let cosigned = Cosigned::open(&*store, &law.bundle())?;
         Ok(Self {
             local,
             environment,
@@ -156,6 +161,7 @@ impl Exchange {
             law,
             ledger,
             forks,
+            cosigned,
             sightings: Sightings::default(),
             replicas: Mutex::default(),
             receipts: Mutex::default(),

@@ -451,7 +451,7 @@ impl TestNode {
 
     /// The shell's second has passed; what follows.
     pub(crate) fn second(&mut self) -> Did {
-        self.exchange.compare();
+        self.exchange.every_second();
         self.handle(LinkId(u64::MAX), Event::Changed)
     }
 

@@ -8,6 +8,7 @@
 //!   chunk ─▶                   entries as views or hashes, up to a signed checkpoint
 //!   ◀─ receipt                 signed, once the chunk is durable
 //!   head ─▶                    a log that I can serve you from now on
+//!   cosigned ─▶                what witnesses say of a log
 //!   doubt ─▶ ◀─ beginning      what I was shown does not fit what I hold: how does it begin?
 //!   refusal                    of one log, or of the whole session
 //! ```
@@ -29,6 +30,7 @@ mod refilling;
 mod testimony;
 
 pub use testimony::Testimony;
+use testimony::tell_cosigned;
 
 /// The protocol version that this program speaks.
 pub const PROTOCOL: u32 = 1;
@@ -234,6 +236,10 @@ pub trait World {
     fn unserved(&self, origin: &Origin) -> (&'static str, String);
     /// The revision of the policy towards the peer for a log, while anything of it may be served.
     fn revision(&self, origin: &Origin) -> Option<String>;
+    /// Whether the peer may hear this: of a log that may not be served to it nothing is said.
+    fn may_hear(&self, testimony: &Testimony) -> bool;
+    /// What witnesses said of a log of which the peer knows.
+    fn cosigned(&self, origin: &Origin) -> Vec<v1::Cosigned>;
     /// What the peer lacks according to its hello.
     fn documents_for(&self, hello: &v1::Hello) -> Vec<v1::Document>;
     /// Signs that a log is durable here.
@@ -330,7 +336,7 @@ impl Session {
                 }
             }
             Event::Testify(testimony) => {
-                if self.phase == Phase::Open {
+                if self.phase == Phase::Open && world.may_hear(&testimony) {
                     actions.push(send(testimony.into()));
                 }
             }
@@ -353,13 +359,20 @@ impl Session {
             (_, Body::Want(want)) => self.on_want(want, world, actions),
             (_, Body::Chunk(chunk)) => self.on_chunk(chunk, actions),
             (_, Body::Receipt(receipt)) => self.on_receipt(receipt, world, actions),
-            (_, Body::Head(head)) => self.on_head(head, actions),
+            (_, Body::Head(head)) => {
+                let origin = head.origin.parse();
+                self.on_head(head, actions);
+                if let Ok(origin) = origin {
+                    tell_cosigned(&origin, world, actions);
+                }
+            }
             (_, Body::Refill(refill)) => self.on_refill(refill, actions),
             (_, Body::Refilled(refilled)) => self.on_refilled(&refilled, world, actions),
             (_, Body::Document(document)) if document.document.len() > DOCUMENT_BYTES_MAX => {
                 self.fail("document-too-large", "a document larger than the limit", actions)
             }
             (_, Body::Document(document)) => actions.push(Action::Adopt(document)),
+            (_, Body::Cosigned(cosigned)) => self.on_testimony(Testimony::Cosigned(cosigned), actions),
             (_, Body::Doubt(doubt)) => self.on_testimony(Testimony::Doubt(doubt), actions),
             (_, Body::Beginning(beginning)) => self.on_testimony(Testimony::Beginning(beginning), actions),
         }
@@ -393,6 +406,11 @@ impl Session {
         );
         for head in &hello.heads {
             self.on_head(head.clone(), actions);
+        }
+        // Whoever shows a log, or is offered it, knows of it.
+        let shown = hello.heads.iter().filter_map(|head| head.origin.parse().ok());
+        for origin in shown.chain(self.offered.iter().cloned()).collect::<BTreeSet<Origin>>() {
+            tell_cosigned(&origin, world, actions);
         }
     }
 
@@ -452,14 +470,6 @@ impl Session {
             Ok(_) => {}
             Err(_) => self.fail("origin", "a chunk of something that is not a log", actions),
         }
-    }
-
-    fn on_testimony(&mut self, testimony: Testimony, actions: &mut Vec<Action>) {
-        self.doubts += usize::from(matches!(testimony, Testimony::Doubt(_)));
-        if self.doubts > DOUBTS_MAX {
-            return self.fail("too-many-doubts", "more doubts than one session may have", actions);
-        }
-        actions.push(Action::Consider(testimony));
     }
 
     fn on_receipt(&mut self, receipt: v1::Receipt, world: &impl World, actions: &mut Vec<Action>) {
@@ -522,6 +532,7 @@ impl Session {
                     origin: origin.to_string(),
                     checkpoint: checkpoint.clone(),
                 })));
+                tell_cosigned(origin, world, actions);
             }
         }
         let lapsed: Vec<Origin> = self

@@ -117,6 +117,10 @@ impl From<v1::LogStatus> for Replica {
             checkpoint: _,
             agreements,
             forked: _,
+            settled: _,
+            cosignatures: _,
+            quorum: _,
+            settled_checkpoint: _,
         } = log;
         Self {
             origin,

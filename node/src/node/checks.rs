@@ -6,6 +6,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::{Forked, LinkStatus, Node};
 use crate::causes::chain;
+use crate::core::exchange::{Cosignature, Witnessed};
 use crate::link::DialState;
 
 /// Before this much is left of a certificate or the bundle, nothing is said.
@@ -140,6 +141,7 @@ impl Node {
         checks.push(self.bundle_check(now));
         checks.push(self.store_check());
         checks.push(self.ledger_check());
+        checks.extend(self.witnesses_check());
         checks.extend(self.forks().iter().map(|fork| fork_check(fork, self.own_origin())));
         checks.extend(self.links().await.iter().map(link_check));
         checks
@@ -193,6 +195,36 @@ impl Node {
             found.finding
         );
         found
+    }
+
+    /// Whether witnesses have seen all of the own log.
+    fn witnesses_check(&self) -> Option<Check> {
+        let origin = self.own_origin();
+        let entries = self.0.exchange.head(origin)?.size;
+        let Witnessed {
+            quorum,
+            settled,
+            cosignatures,
+            note: _,
+        } = self.0.exchange.witnessed(origin);
+        let mut seen: Vec<String> = cosignatures
+            .iter()
+            .map(|Cosignature { witness, size, .. }| format!("{witness} has seen {size}"))
+            .collect();
+        if seen.is_empty() {
+            seen.push("nobody has seen any".to_owned());
+        }
+        let seen = seen.join(", ");
+        let finding = format!("{settled} of {entries} entries of `{origin}` are settled, by {quorum}: {seen}");
+        Some(match settled >= entries {
+            true => check("witnesses", Level::Ok, &finding, ""),
+            false => check(
+                "witnesses",
+                Level::Warning,
+                &finding,
+                "are the witnesses that are behind linked, and may they have the log?",
+            ),
+        })
     }
 
     fn store_check(&self) -> Check {

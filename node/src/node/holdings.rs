@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::Node;
 use crate::core::delivery::READ_LIMIT;
+use crate::core::exchange::Witnessed;
 use crate::core::tally::Tally;
 use crate::store::{Place, StoreError, Widths};
 
@@ -69,6 +70,8 @@ pub struct LogStatus {
     pub agreements: Vec<String>,
     /// Whether its originator signed two histories of it, so that nothing more of it is served or taken.
     pub forked: bool,
+    /// What witnesses say of it.
+    pub witnessed: Witnessed,
 }
 
 /// A log of which the originator signed two histories.
@@ -191,6 +194,7 @@ impl Node {
             checkpoint: head.checkpoint,
             agreements: if own { Vec::new() } else { self.bases_of(origin) },
             forked: inner.exchange.is_forked(origin),
+            witnessed: inner.exchange.witnessed(origin),
         })
     }
 

@@ -7,7 +7,9 @@
 use icomm_pki::{MemberId, MemberPath};
 use icomm_policy::agreement::UseInCourt;
 use icomm_policy::{Decision, Receiver, Request};
-use icomm_proto::log::{InvalidCheckpoint, InvalidNote, ProofError as InclusionError, SignedNote, inclusion_proof};
+use icomm_proto::log::{
+    Checkpoint, InvalidCheckpoint, InvalidNote, ProofError as InclusionError, SignedNote, inclusion_proof,
+};
 use icomm_proto::proof::witness_name;
 use icomm_proto::{Origin, RecordId, RecordProof, SectionSet, View};
 use thiserror::Error;
@@ -127,18 +129,23 @@ impl Node {
         let inner = &self.0;
         let unknown_log = || HoldingsError::UnknownLog(origin.clone());
         let head = inner.exchange.head(&origin).ok_or_else(unknown_log)?;
-        let note = SignedNote::parse(&head.checkpoint)?;
+        // A checkpoint that witnesses have seen, if one covers the entry.
+        let note = match inner.exchange.cosigned_over(&origin, index) {
+            Some(note) => note,
+            None => SignedNote::parse(&head.checkpoint)?,
+        };
+        let size = Checkpoint::parse(note.text())?.size;
         let log = StoredLog {
             store: &*inner.store,
             origin: &origin,
         };
-        let inclusion = inclusion_proof(&log, index, head.size)?;
+        let inclusion = inclusion_proof(&log, index, size)?;
 
         let bundle = self.bundle();
         let path = |member: &MemberId| MemberPath::of(member, &bundle);
         let originator = path(&origin.member).ok_or_else(|| ProofError::UnknownMember(origin.member.clone()))?;
         let (mut witnesses, mut paths) = (Vec::new(), Vec::new());
-        for entry in bundle.members() {
+        for entry in bundle.witnesses() {
             let name = witness_name(&entry.id, bundle.trust_domain());
             if matches!(note.cosigned(&name, &entry.key), Ok(Some(_))) {
                 witnesses.push(entry.id.clone());
@@ -162,7 +169,7 @@ impl Node {
             origin,
             index,
             version,
-            size: head.size,
+            size,
             sections,
             witnesses,
         })

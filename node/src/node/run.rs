@@ -72,7 +72,7 @@ impl Node {
                 _ = signing.tick() => self.sign_ledger().await,
                 _ = announcing.tick() => {
                     self.announce_growth(&mut announced_size).await;
-                    tokio::task::block_in_place(|| inner.exchange.compare());
+                    tokio::task::block_in_place(|| inner.exchange.every_second());
                 }
                 Some(announcement) = announced.next() => self.witness(announcement),
                 _ = validity.tick() => {

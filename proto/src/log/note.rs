@@ -105,6 +105,15 @@ impl SignedNote {
         &self.signatures
     }
 
+    /// The note with those of its lines that `keep` names, if any is left.
+    pub fn filtered(&self, keep: impl Fn(&NoteSignature) -> bool) -> Option<Self> {
+        let signatures: Vec<_> = self.signatures.iter().filter(|line| keep(line)).cloned().collect();
+        (!signatures.is_empty()).then(|| Self {
+            text: self.text.clone(),
+            signatures,
+        })
+    }
+
     /// Adds the signature lines of another note over the same text, without those that are here already.
     pub fn merge(&mut self, other: Self) -> Result<(), InvalidNote> {
         if other.text != self.text {

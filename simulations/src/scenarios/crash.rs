@@ -1,6 +1,7 @@
 //! Nodes are killed at arbitrary moments and started again: nothing acknowledged is lost, nothing arrives twice.
 
 use icomm_pki::MemberId;
+use icomm_proto::Origin;
 
 use super::must;
 use crate::members::{Members, name};
@@ -39,6 +40,12 @@ pub fn run(seed: u64) -> Result<World, String> {
         let held = world.tally(holder, ke).ok_or("a node is down")?;
         must(held.verified && held.entries() == issued && held.withheld == 0, || {
             format!("{holder} holds of KE, which issued {issued}: {held:?}")
+        })?;
+        // Both witnesses went down in between, and have seen all of it at the end.
+        let exchange = world.exchange(holder).ok_or("a node is down")?;
+        let witnessed = exchange.witnessed(&Origin::main(ke.clone()));
+        must(witnessed.settled == issued, || {
+            format!("at {holder} of KE, which issued {issued}, is settled: {witnessed:?}")
         })?;
     }
     Ok(world)

@@ -85,5 +85,13 @@ pub fn run(seed: u64) -> Result<World, String> {
             format!("{holder} holds of the honest UG, which issued 9: {held:?}")
         })?;
     }
+    // Two witnesses, both needed: they saw the same of UG, and of KE no more than what they were told, which UG never was.
+    for (holder, origin, expected) in [(&hub, &ug, 9), (&wco, &ug, 9), (&ug, &ug, 9), (&ug, &ke, 0)] {
+        let exchange = world.exchange(holder).ok_or("a node is down")?;
+        let settled = exchange.witnessed(&Origin::main(origin.clone())).settled;
+        must(settled == expected, || {
+            format!("at {holder} {settled} entries of {origin} are settled, not {expected}")
+        })?;
+    }
     Ok(world)
 }

@@ -25,3 +25,4 @@ mod place;
 mod proofs;
 mod real_data;
 mod refused;
+mod witnesses;

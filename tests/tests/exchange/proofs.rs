@@ -143,7 +143,7 @@ fn a_file_proves_a_record_to_who_has_the_root_alone() {
     assert!(shown.contains("verified") && shown.contains("Synth-Mwangi"), "{shown}");
 
     every_bend_is_found(&place, root);
-    somebody_elses_code_agrees(&place, &verified("named.tlog-proof"));
+    somebody_elses_code_agrees(&place, "named.tlog-proof", &verified("named.tlog-proof"));
 }
 
 /// Flips something in each part of a file; and takes another network's root.
@@ -188,20 +188,27 @@ fn every_bend_is_found(place: &Place, root: &str) {
     );
 }
 
-fn somebody_elses_code_agrees(place: &Place, proven: &Value) {
+/// aics-tlog finds in a proof file what we find in it: checkpoint, witnesses, entry.
+pub(crate) fn somebody_elses_code_agrees(place: &Place, file: &str, proven: &Value) {
     let Some(python) = foreign("c2sp/bin/python") else {
         return;
     };
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/c2sp.py");
     let mut check = Command::new(python);
-    check.arg(script).arg(place.path("named.tlog-proof"));
+    check.arg(script).arg(place.path(file));
     check.arg(proven["originator"]["key"].as_str().unwrap());
+    let mut names = Vec::new();
+    for witness in proven["witnesses"].as_array().unwrap() {
+        let [member, key] = ["member", "key"].map(|field| witness[field].as_str().unwrap());
+        check.arg(format!("{member}={key}"));
+        names.push(format!("demo.icomm.example/{member}"));
+    }
     let found: Value = serde_json::from_slice(&ends_with(0, &mut check).stdout).unwrap();
     assert_eq!(
         found,
         json!({
-            "origin": "demo.icomm.example/KE/main", "size": 2, "index": 1,
-            "checkpoint": true, "included": true, "another_entry_included": false,
+            "origin": "demo.icomm.example/KE/main", "size": proven["size"], "index": proven["index"],
+            "checkpoint": true, "cosigned_by": names, "included": true, "another_entry_included": false,
         })
     );
 }

@@ -137,7 +137,7 @@ fn proven_json(file: &str, proven: &Proven) -> Value {
         .witnesses
         .iter()
         .map(|witness| {
-            json!({ "member": witness.member.to_string(), "time": stated(witness.time), "in_time": witness.in_time })
+            json!({ "member": witness.member.to_string(), "key": witness.key.to_base64(), "time": stated(witness.time), "in_time": witness.in_time })
         })
         .collect();
     json!({

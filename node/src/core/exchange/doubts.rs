@@ -48,6 +48,7 @@ impl Exchange {
     pub(super) fn consider(&self, link: &Link, testimony: Testimony) {
         let peer = &link.peer.member;
         match testimony {
+            Testimony::Cosigned(said) => self.heard(link, &said),
             Testimony::Doubt(doubt) => match self.answer(link, &doubt) {
                 Ok(Some(answer)) => self.mailbox.post(link.id, Event::Testify(Testimony::Beginning(answer))),
                 Ok(None) => tracing::debug!(%peer, origin = doubt.origin, "a doubt that can't be answered here"),

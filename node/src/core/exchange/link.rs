@@ -11,7 +11,7 @@ use super::refilling::KeptEarlier;
 use super::{Exchange, lock};
 use crate::core::receipt::Receipt;
 use crate::core::routes::LinkId;
-use crate::core::session::{LOGS_MAX, PROTOCOL, Peer, World};
+use crate::core::session::{LOGS_MAX, PROTOCOL, Peer, Testimony, World};
 
 /// A live link: who is at the other end, and what the policy lets go there.
 pub struct Link {
@@ -37,6 +37,15 @@ impl Link {
 pub struct LinkWorld<'a> {
     pub(super) exchange: &'a Exchange,
     pub(super) link: &'a Link,
+}
+
+impl LinkWorld<'_> {
+    /// Whether the peer may hear of a log: its own, one that it serves itself, or one that may be served to it.
+    fn may_know(&self, origin: &Origin) -> bool {
+        self.link.peer.member == origin.member
+            || lock(&self.exchange.routes).has_offer(self.link.id, origin)
+            || self.servable_size(origin).is_some()
+    }
 }
 
 impl World for LinkWorld<'_> {
@@ -106,6 +115,17 @@ impl World for LinkWorld<'_> {
         let mut revision = revision.ok()?.to_string();
         self.exchange.count_in(origin, &mut revision);
         Some(revision)
+    }
+
+    fn may_hear(&self, testimony: &Testimony) -> bool {
+        match testimony {
+            Testimony::Cosigned(said) => said.origin.parse().is_ok_and(|origin| self.may_know(&origin)),
+            Testimony::Doubt(_) | Testimony::Beginning(_) => true,
+        }
+    }
+
+    fn cosigned(&self, origin: &Origin) -> Vec<v1::Cosigned> {
+        self.exchange.cosigned.of(origin)
     }
 
     fn documents_for(&self, hello: &v1::Hello) -> Vec<v1::Document> {

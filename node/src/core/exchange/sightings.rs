@@ -65,8 +65,15 @@ impl Sightings {
 type Due = (Origin, MemberId, VerifiedCheckpoint);
 
 impl Exchange {
-    /// Compares what was shown before it could be. For the shell to call about once a second.
-    pub fn compare(&self) {
+    /// What is not worth doing for every chunk: compares what was shown before it could be, and cosigns. For the shell to
+    /// call about once a second.
+    pub fn every_second(&self) {
+        self.compare();
+        self.compare_cosigned();
+        self.cosign();
+    }
+
+    fn compare(&self) {
         let held = |origin: &Origin| self.heads.size(origin).filter(|_| !self.forks.has(origin));
         let (due, ask) = self.sightings.due(held);
         for (origin, by, shown) in due {

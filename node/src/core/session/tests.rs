@@ -70,6 +70,12 @@ impl World for TestWorld {
     fn revision(&self, origin: &Origin) -> Option<String> {
         self.servable_size(origin).map(|_| self.revision.borrow().clone())
     }
+    fn may_hear(&self, _: &Testimony) -> bool {
+        true
+    }
+    fn cosigned(&self, _: &Origin) -> Vec<v1::Cosigned> {
+        Vec::new()
+    }
     fn documents_for(&self, _: &v1::Hello) -> Vec<v1::Document> {
         self.documents.clone()
     }
