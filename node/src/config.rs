@@ -74,6 +74,8 @@ pub struct Identity {
 pub struct Store {
     /// Folder of the journal and the index.
     pub folder: PathBuf,
+    /// The key that wraps the keys of all views in the store. Outside of the store's folder.
+    pub key: PathBuf,
 }
 
 /// `[links]`: how partners are reached.
@@ -277,14 +279,15 @@ impl Config {
             bundle,
             log: _,
         } = identity;
-        let files = [member_key, node_key, enrolment, root, bundle, &mut api.socket];
+        let identity = [member_key, node_key, enrolment, root, bundle];
+        let files = identity.into_iter().chain([&mut store.key, &mut api.socket]);
         let folders = [
             &mut store.folder,
             &mut intake.mappings,
             &mut intake.code_lists,
             &mut policy.overlays,
         ];
-        for path in files.into_iter().chain(folders) {
+        for path in files.chain(folders) {
             *path = home.join(&*path);
         }
         *at = home.to_owned();
@@ -323,7 +326,10 @@ impl Default for Identity {
 
 impl Default for Store {
     fn default() -> Self {
-        Self { folder: "store".into() }
+        Self {
+            folder: "store".into(),
+            key: "identity/store-key".into(),
+        }
     }
 }
 

@@ -41,7 +41,7 @@ pub use holdings::{Forked, HeldEntry, HoldingsError, LogStatus};
 pub use ledger::LedgerStatus;
 pub use proof::{ProofError, ProofFile, ProofRequest, RECIPIENT_CHARS_MAX};
 pub use run::{LinkStatus, RunError};
-pub use start::StartError;
+pub use start::{StartError, open_store};
 pub use submit::{BATCH_MAX, Outcome, Submission, SubmitError};
 
 pub use crate::sessions::{Change, LogChange};
@@ -73,7 +73,7 @@ impl Node {
         let credentials = Arc::new(start::credentials(&config)?);
         let overlays = start::overlays(&config)?;
         let codes = start::codes(&config)?;
-        let store = start::store(&config)?;
+        let store = start::store(&config, &environment)?;
         let bundle = start::bundle(&config, &*store, environment.clock.now())?;
         let key = credentials.member_key().clone();
         let member = credentials.member().clone();

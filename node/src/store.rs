@@ -25,6 +25,7 @@ mod batch;
 mod disk;
 mod error;
 mod journal;
+mod key;
 mod memory;
 mod merge;
 mod widths;
@@ -35,6 +36,7 @@ pub use batch::{
 };
 pub use error::{Damage, Health, StoreError};
 pub use journal::{Journal, OpenError};
+pub use key::{InvalidStoreKey, StoreKey};
 pub use memory::MemoryStore;
 pub use widths::Widths;
 

@@ -125,7 +125,7 @@ fn of_adopt(error: &AdoptError) -> Code {
 fn of_store(error: &StoreError) -> Code {
     match error {
         StoreError::Full => Code::ResourceExhausted,
-        StoreError::Damaged(_) => Code::DataLoss,
+        StoreError::Damaged(_) | StoreError::Keys(_) | StoreError::WrongKey => Code::DataLoss,
         StoreError::Failed(_) | StoreError::Io { .. } | StoreError::Closed => Code::Unavailable,
         StoreError::NotHeld { .. } => Code::OutOfRange,
         // The node itself puts batches together.

@@ -6,6 +6,7 @@
 //!   identity/                 0700
 //!     member-key.pem          0600  Ed25519, signs what the member says
 //!     node-key.pem            0600  P-256 for TLS, Ed25519 for libp2p
+//!     store-key               0600  wraps the keys of what the store holds
 //!     request.pem                   for the authority; holds no secret
 //!     enrolment.pem root.pem bundle.json    from `icomm pki install`
 //! ```
@@ -21,7 +22,11 @@ use icomm_pki::{EnrolmentRequest, MemberId, MemberKey, NodeKey, NodeName, TrustD
 use serde_json::json;
 
 use super::{Context, Exit, Failure, files};
-use crate::config::{FILE, TEMPLATE};
+use crate::{
+    config::{FILE, TEMPLATE},
+    environment::Environment,
+    store::StoreKey,
+};
 
 /// Make a new node's folder: keys, a certificate request for the authority, settings
 #[derive(Debug, Args)]
@@ -86,6 +91,8 @@ impl Init {
         files::create_private_folder(&identity)?;
         files::create_private(&identity.join("member-key.pem"), member.to_pkcs8_pem().as_bytes())?;
         files::create_private(&identity.join("node-key.pem"), node.to_pem().as_bytes())?;
+        let store_key = StoreKey::generate(&*Environment::system().entropy);
+        files::create_private(&identity.join("store-key"), store_key.to_text().as_bytes())?;
         files::create_public(&identity.join("request.pem"), request.to_pem().as_bytes())?;
         files::create_public(&new.join(FILE), self.settings().as_bytes())?;
         files::sync_folder(&identity)?;
@@ -208,6 +215,7 @@ mod tests {
             (&context.home, 0o700),
             (&config.identity.member_key, 0o600),
             (&config.identity.node_key, 0o600),
+            (&config.store.key, 0o600),
         ] {
             assert_eq!(
                 fs::metadata(path).unwrap().permissions().mode() & 0o777,

@@ -128,6 +128,9 @@ fn cannot_start(error: StartError) -> Failure {
             failure.advice("`icomm pki install ENROLMENT BUNDLE` with a current bundle from the authority")
         }
         StartError::ExposedKey { .. }
+        | StartError::NoStoreKey { .. }
+        | StartError::StoreKey { .. }
+        | StartError::UnmadeKey { .. }
         | StartError::Overlay { .. }
         | StartError::CodeList(_)
         | StartError::Log(_)

@@ -15,8 +15,9 @@ use time::OffsetDateTime;
 
 use crate::config::{self, Config};
 use crate::core::law::BUNDLE_KEY;
+use crate::environment::Environment;
 use crate::link::{self, BindError, InvalidAddress};
-use crate::store::{Journal, OpenError, Store, StoreError};
+use crate::store::{InvalidStoreKey, Journal, OpenError, Store, StoreError, StoreKey};
 
 /// Why a node can't start. The operator's to mend.
 #[derive(Debug, Error)]
@@ -38,6 +39,34 @@ pub enum StartError {
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
+    },
+    /// The store key is gone, but not the store.
+    #[error(
+        "the store key `{}` is missing, and without it nothing in the store `{}` can be read; put it back from its copy",
+        path.display(),
+        folder.display()
+    )]
+    NoStoreKey {
+        /// Where it is looked for.
+        path: PathBuf,
+        /// The store.
+        folder: PathBuf,
+    },
+    /// The file of the store key holds something else.
+    #[error("`{}`: {source}", path.display())]
+    StoreKey {
+        /// Where.
+        path: PathBuf,
+        /// What one looks like.
+        source: InvalidStoreKey,
+    },
+    /// The key of a new store can't be written.
+    #[error("can't make the store key `{}`: {source}", path.display())]
+    UnmadeKey {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
     },
     /// Keys and certificates don't belong together.
     #[error("the node's identity does not hold together: {0}")]
@@ -131,8 +160,67 @@ fn secret(what: &'static str, path: &Path) -> Result<zeroize::Zeroizing<String>,
     read(what, path).map(zeroize::Zeroizing::new)
 }
 
-pub(super) fn store(config: &Config) -> Result<Arc<dyn Store>, StartError> {
-    Ok(Arc::new(Journal::open(&config.store.folder)?))
+pub(super) fn store(config: &Config, environment: &Environment) -> Result<Arc<dyn Store>, StartError> {
+    Ok(Arc::new(open_store(config, environment)?))
+}
+
+/// Opens the store of a node that is stopped, as the node does.
+///
+/// # Errors
+/// It is in use or damaged, or its key is missing or wrong.
+pub fn open_store(config: &Config, environment: &Environment) -> Result<Journal, StartError> {
+    let key = match store_key(config)? {
+        Some(key) => key,
+        None => make_store_key(&config.store.key, environment)?,
+    };
+    Ok(Journal::open(&config.store.folder, &key, environment.entropy.clone())?)
+}
+
+/// The store key; None if there is none yet, and nothing that it could open.
+pub(crate) fn store_key(config: &Config) -> Result<Option<StoreKey>, StartError> {
+    let path = &config.store.key;
+    match (path.exists(), Journal::is_in(&config.store.folder)) {
+        (false, false) => Ok(None),
+        (false, true) => Err(StartError::NoStoreKey {
+            path: path.clone(),
+            folder: config.store.folder.clone(),
+        }),
+        (true, _) => match secret("the store key", path)?.parse() {
+            Ok(key) => Ok(Some(key)),
+            Err(source) => Err(StartError::StoreKey {
+                path: path.clone(),
+                source,
+            }),
+        },
+    }
+}
+
+/// Makes the key of a new store, durably: before there is anything that only it opens.
+fn make_store_key(path: &Path, environment: &Environment) -> Result<StoreKey, StartError> {
+    use std::{
+        fs::{self, File, OpenOptions},
+        io::Write,
+        os::unix::fs::OpenOptionsExt,
+    };
+    let key = StoreKey::generate(&*environment.entropy);
+    let unfinished = path.with_extension("new");
+    let made = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&unfinished)
+        .and_then(|mut file| {
+            file.write_all(key.to_text().as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&unfinished, path)?;
+            path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+        });
+    made.map_err(|source| StartError::UnmadeKey {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(key)
 }
 
 /// The stored bundle if it counts, else the one in the folder; never an older version than was adopted once.

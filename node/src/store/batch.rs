@@ -261,12 +261,18 @@ impl StoredChunk {
             return Err(place("an intake key belongs to no entry of it"));
         }
         for item in self.body.item_refs() {
-            if matches!(item, ItemRef::Disclosed(view) if record_id(view).is_none()) {
+            if matches!(item, ItemRef::Disclosed(view) if !has_entry(view)) {
                 return Err(place("a view in it is too short for an entry"));
             }
         }
         Ok(bytes)
     }
+}
+
+/// Whether there is a whole entry at the front of a view, with a record id.
+fn has_entry(view: &[u8]) -> bool {
+    let entry = view.split_first_chunk::<2>();
+    record_id(view).is_some() && entry.is_some_and(|(len, rest)| rest.len() >= usize::from(u16::from_be_bytes(*len)))
 }
 
 /// The record id of a view: it stands at a fixed place in the entry, after the entry's length, tag, kind, record kind and

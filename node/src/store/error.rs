@@ -38,6 +38,14 @@ pub enum StoreError {
     /// Bytes on disk changed.
     #[error(transparent)]
     Damaged(#[from] Damage),
+    /// The store key is another than the store was made with.
+    #[error(
+        "the store key is not the one that the store was made with; put the right one back, or restore it from a copy"
+    )]
+    WrongKey,
+    /// The file of the views' keys is not as it was left.
+    #[error("the file `keys` of the store {0}; without it nothing can be read, so restore it from a copy")]
+    Keys(&'static str),
     /// No room: nothing of the batch was kept, and everything kept before can still be read.
     #[error("the disk is full; free some space, then try again")]
     Full,

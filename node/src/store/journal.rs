@@ -4,6 +4,7 @@
 //! FOLDER/lock              held while open: a second process is refused
 //!        journal/N.seg     segments: all that was ever appended, in order (layout: `frame`, `part`)
 //!        head              up to where it was acknowledged (`watermark`)
+//!        keys              a key for each view, in its slot: destroyed, it erases the view (`keys`, `secrecy`)
 //!        runs/N.run        what is in each segment but the last: chunks, notes, sorted keys (`run`); derived
 //!        index/            sled: the state as a clean close left it (`index`); derived
 //!
@@ -12,7 +13,8 @@
 //!   read ───► catalog: segment ─► table or run: position ─► reader: one read, every crc checked ─► slices of one buffer
 //! ```
 //!
-//! What is erased is no longer read, whatever is lost or made anew afterwards; its bytes stay in the segments for now.
+//! All of a view but its entry is encrypted under the view's key, and the keys are wrapped by the store key, which lies
+//! elsewhere. What is erased stays in the segments as bytes that nobody can read any more (`erasing`).
 //!
 //! Whatever is derived may be lost at any time; opening makes it anew. What opening does after a crash stands in
 //! `recovery`. In memory is what the last segment holds, and of the others a few bytes a log: how much was ever appended
@@ -22,6 +24,7 @@ use std::{
     collections::hash_map::RandomState,
     fs::{File, TryLockError},
     hash::{BuildHasher, Hasher},
+    io,
     ops::Range,
     path::{Path, PathBuf},
     sync::{
@@ -38,9 +41,10 @@ use icomm_proto::{
 };
 
 use super::{
-    Batch, Boundary, Done, Health, IntakeKey, NoteLog, Place, ReadLimit, Store, StoreError, Stretch, Widths,
+    Batch, Boundary, Done, Health, IntakeKey, NoteLog, Place, ReadLimit, Store, StoreError, StoreKey, Stretch, Widths,
     disk::{Disk, RealDisk},
 };
+use crate::environment::Entropy;
 
 mod active;
 mod catalog;
@@ -48,6 +52,7 @@ mod erasing;
 mod files;
 mod frame;
 mod index;
+mod keys;
 mod part;
 mod reader;
 mod reading;
@@ -55,6 +60,7 @@ mod recovery;
 mod run;
 mod scan;
 mod sealer;
+mod secrecy;
 mod segments;
 mod summary;
 mod table;
@@ -63,8 +69,10 @@ mod writer;
 
 use catalog::Catalog;
 use index::{Index, Unusable};
+use keys::Keys;
 use part::{Content, Position};
 use reader::Reader;
+use recovery::Secrets;
 use sealer::{Sealer, Sealing};
 use segments::Segments;
 use table::KeyKind;
@@ -80,6 +88,8 @@ pub(crate) struct Options {
     pub(crate) segment_bytes: u64,
     /// Zeros that are written ahead of small groups.
     pub(crate) ahead_bytes: u64,
+    /// Keys of views that are written ahead.
+    pub(crate) ahead_keys: u64,
     /// The secret of a new store.
     pub(crate) salt: u64,
 }
@@ -87,12 +97,14 @@ pub(crate) struct Options {
 impl Options {
     const SEGMENT_BYTES: u64 = 64 << 20;
     const AHEAD_BYTES: u64 = 512 << 10;
+    const AHEAD_KEYS: u64 = 64 << 10;
 
     fn new() -> Self {
         // Seeded by the operating system; all that matters is that peers don't know it.
         Self {
             segment_bytes: Self::SEGMENT_BYTES,
             ahead_bytes: Self::AHEAD_BYTES,
+            ahead_keys: Self::AHEAD_KEYS,
             salt: RandomState::new().build_hasher().finish(),
         }
     }
@@ -115,6 +127,7 @@ struct Shared {
     catalog: RwLock<Catalog>,
     segments: Segments,
     reader: Reader,
+    keys: Arc<Keys>,
     health: Mutex<Health>,
 }
 
@@ -130,12 +143,17 @@ pub enum OpenError {
 }
 
 impl Journal {
-    /// Opens the store in `folder`, or creates one there.
-    pub fn open(folder: &Path) -> Result<Self, OpenError> {
-        Self::open_with(folder, Options::new())
+    /// Opens the store in `folder`, or creates one there, which from then on opens with this key only.
+    pub fn open(folder: &Path, key: &StoreKey, entropy: Arc<dyn Entropy>) -> Result<Self, OpenError> {
+        Self::open_with(folder, Options::new(), Secrets { key, entropy })
     }
 
-    pub(crate) fn open_with(folder: &Path, options: Options) -> Result<Self, OpenError> {
+    /// Whether there is a store in `folder`.
+    pub fn is_in(folder: &Path) -> bool {
+        recovery::journal_folder(folder).exists()
+    }
+
+    pub(crate) fn open_with(folder: &Path, options: Options, secrets: Secrets<'_>) -> Result<Self, OpenError> {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         disk.create_folder(folder)
             .map_err(StoreError::io("create the store's folder"))?;
@@ -145,25 +163,31 @@ impl Journal {
             Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(folder.to_owned())),
             Err(TryLockError::Error(error)) => return Err(StoreError::io("lock the store")(error).into()),
         }
-        Ok(Self::start(disk, folder, options, true, Some(lock))?)
+        Ok(Self::start(disk, folder, options, secrets, true, Some(lock))?)
     }
 
     /// Opens a store on another disk, without an index.
     #[cfg(test)]
-    pub(crate) fn open_on(disk: Arc<dyn Disk>, folder: &Path, options: Options) -> Result<Self, StoreError> {
-        Self::start(disk, folder, options, false, None)
+    pub(crate) fn open_on(
+        disk: Arc<dyn Disk>,
+        folder: &Path,
+        options: Options,
+        secrets: Secrets<'_>,
+    ) -> Result<Self, StoreError> {
+        Self::start(disk, folder, options, secrets, false, None)
     }
 
     fn start(
         disk: Arc<dyn Disk>,
         folder: &Path,
         options: Options,
+        secrets: Secrets<'_>,
         with_index: bool,
         lock: Option<File>,
     ) -> Result<Self, StoreError> {
         let mut index = None;
         let mut unusable = None;
-        let recovered = recovery::open(&disk, folder, &options, &mut |sequence| {
+        let recovered = recovery::open(&disk, folder, &options, secrets, &mut |sequence| {
             if !with_index {
                 return None;
             }
@@ -193,6 +217,7 @@ impl Journal {
             catalog: RwLock::new(recovered.catalog),
             segments,
             reader: recovered.reader,
+            keys: recovered.keys,
             health: Mutex::new(health),
         });
         let sealing = Sealing {
@@ -202,7 +227,11 @@ impl Journal {
             sequence: recovered.sequence,
         };
         let sealer = match with_index {
-            true => Sealer::start(sealing).map_err(StoreError::io("start the journal's sealer"))?,
+            true => {
+                let keys = &sealing.shared.keys;
+                keys.write_ahead().map_err(StoreError::io("start the keys' thread"))?;
+                Sealer::start(sealing).map_err(StoreError::io("start the journal's sealer"))?
+            }
             // On a simulated disk everything happens in an order that can be repeated.
             false => Sealer::AtOnce(sealing),
         };
@@ -232,12 +261,21 @@ impl Journal {
         if let Err(error) = batch.check() {
             return done(Err(error.into()));
         }
+        // A batch that needs no keys must not be kept either, when one before it was refused for want of them.
+        if let Err(error) = self.shared.keys.check() {
+            return done(Err(self.refused(error)));
+        }
         let work = match batch.erases() {
             true => Work::Erasing(batch),
-            // Encoding and checksums are the caller's work, so that the one writing thread only writes.
-            false => Work::Encoded(part::encode(
-                batch.into_items().into_iter().filter_map(Content::of).collect(),
-            )),
+            // Encrypting, encoding and checksums are the caller's work, so that the one writing thread only writes.
+            false => {
+                let items = batch.into_items().into_iter();
+                let contents = items.filter_map(|item| Content::of(item, &self.shared.keys).transpose());
+                match contents.collect() {
+                    Ok(contents) => Work::Encoded(part::encode(contents)),
+                    Err(error) => return done(Err(self.refused(error))),
+                }
+            }
         };
         let job = Job { work, done, pace };
         let refused = match &self.queue {
@@ -247,6 +285,18 @@ impl Journal {
         if let Some(job) = refused {
             (job.done)(Err(StoreError::Closed));
         }
+    }
+}
+
+impl Journal {
+    /// An error of the keys, told in the health as one of the journal's is.
+    fn refused(&self, error: StoreError) -> StoreError {
+        let mut health = self.shared.health();
+        match &error {
+            StoreError::Failed(reason) => health.failed = Some(reason.to_string()),
+            error => health.full |= matches!(error, StoreError::Full),
+        }
+        error
     }
 }
 
@@ -366,7 +416,13 @@ impl Drop for Journal {
         if let Some(writer) = self.writer.take() {
             drop(writer.join());
         }
+        self.shared.keys.close();
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 fn segment_name(number: u32) -> String {

@@ -7,9 +7,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use icomm_node::network::{
-    Basis, Counts, Imported, Member, Network, Plan, Reach, Tally,
-    terms::{self, Exchange},
+use icomm_node::{
+    environment::Environment,
+    network::{
+        Basis, Counts, Imported, Member, Network, Plan, Reach, Tally,
+        terms::{self, Exchange},
+    },
+    node::open_store,
+    store::{ReadLimit, Store},
 };
 use icomm_policy::agreement::{Categories, HandlingCode};
 use icomm_proto::{SectionKind, SectionSet};
@@ -442,9 +447,8 @@ async fn planted_words_stay_where_they_may_be(network: &Network) {
         "at the partner who may have them"
     );
     for (holder, canaries) in [("ES", &narrative), ("PT", &nominal)] {
-        let store = network.node(&id(holder)).unwrap().home().join("store");
         assert!(
-            !canaries.found_below(&store).is_empty(),
+            !canaries.found_in(&kept(network, holder)).is_empty(),
             "the store of {holder} is searched rightly"
         );
     }
@@ -455,12 +459,24 @@ async fn planted_words_stay_where_they_may_be(network: &Network) {
         "no agreement gives the narrative to anybody"
     );
     let everywhere = Canaries::new(NOMINAL.into_iter().chain(NARRATIVE).map(|(_, word)| word));
-    let mut found = narrative.found_below(network.node(&id("PT")).unwrap().home());
+    assert_eq!(
+        narrative.found_in(&kept(network, "PT")),
+        BTreeSet::new(),
+        "nor in the store of PT"
+    );
+    let mut found = Vec::new();
     for node in network.nodes() {
         let holder = node.member().id.as_str();
+        // Whoever takes the disk and not the key finds nothing, also at those who may have it.
         if holder == "ES" || holder == "PT" {
+            found.extend(everywhere.found_below(&node.home().join("store")));
             continue;
         }
+        assert_eq!(
+            everywhere.found_in(&kept(network, holder)),
+            BTreeSet::new(),
+            "the store of {holder}, opened with its key"
+        );
         assert_eq!(
             everywhere.found_in(&answers(network, holder).await),
             BTreeSet::new(),
@@ -469,6 +485,45 @@ async fn planted_words_stay_where_they_may_be(network: &Network) {
         found.extend(everywhere.found_below(node.home()));
     }
     assert_eq!(found, [] as [String; 0]);
+}
+
+/// Everything that a node's store keeps of any log, read with its key from a copy: nothing is written to it just now.
+fn kept(network: &Network, holder: &str) -> Vec<u8> {
+    const LIMIT: ReadLimit = ReadLimit {
+        entries_max: 4096,
+        bytes_max: 8 << 20,
+    };
+    let copy = tempfile::tempdir().unwrap();
+    let mut config = network.node(&id(holder)).unwrap().config().clone();
+    copy_folder(&config.store.folder, copy.path());
+    config.store.folder = copy.path().to_owned();
+    let store = open_store(&config, &Environment::system()).unwrap();
+    let mut bytes = Vec::new();
+    for origin in store.origins() {
+        let mut next = 0;
+        while let Some(stretch) = store.read(&origin, next, LIMIT).unwrap() {
+            stretch
+                .bodies
+                .iter()
+                .for_each(|body| bytes.extend_from_slice(body.bytes()));
+            next = stretch.end.size();
+        }
+    }
+    bytes
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (entry, to) = (entry.path(), to.join(entry.file_name()));
+        match entry.is_dir() {
+            true => {
+                fs::create_dir(&to).unwrap();
+                copy_folder(&entry, &to);
+            }
+            false => drop(fs::copy(&entry, &to).unwrap()),
+        }
+    }
 }
 
 /// Everything that a node's API tells of the planted cases' log, as text and as bytes.

@@ -3,6 +3,7 @@
 use std::{
     fs,
     net::TcpListener,
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::{Output, Stdio},
     time::Duration,
@@ -46,6 +47,36 @@ async fn a_node_that_can_not_start_says_why() {
     let said = text(&runs(&home).stderr);
     assert!(said.contains("member-key.pem"), "{said}");
     fs::rename(home.join("identity/away.pem"), home.join("identity/member-key.pem")).unwrap();
+
+    // The second attempt had made the store and its key; another key, an open one and none are refused.
+    let key = home.join("identity/store-key");
+    let right = fs::read_to_string(&key).unwrap();
+    fs::write(
+        &key,
+        right.replace(&right[30..32], if &right[30..32] == "00" { "11" } else { "00" }),
+    )
+    .unwrap();
+    let said = text(&runs(&home).stderr);
+    assert!(
+        said.contains("the store key is not the one that the store was made with"),
+        "{said}"
+    );
+    fs::write(&key, "not a key").unwrap();
+    let said = text(&runs(&home).stderr);
+    assert!(said.contains("store-key") && said.contains("not a store key"), "{said}");
+    fs::remove_file(&key).unwrap();
+    let said = text(&runs(&home).stderr);
+    assert!(
+        said.contains("store-key") && said.contains("is missing") && !key.exists(),
+        "{said}"
+    );
+    fs::write(&key, &right).unwrap();
+    let said = text(&runs(&home).stderr);
+    assert!(
+        said.contains("others may read the key") && said.contains("chmod 600"),
+        "{said}"
+    );
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
 
     // After all that it starts as if nothing had been, and nobody else gets its store.
     let spain = network.node_mut(&id("ES")).unwrap();

@@ -32,10 +32,30 @@ pub(super) fn files(config: &Config) -> Vec<v1::Check> {
     vec![
         key("member key", member_key),
         key("node keys", node_key),
+        store_key(config),
         document("certificates", enrolment),
         document("pinned root", root),
         document("trust bundle file", bundle),
     ]
+}
+
+/// Whether the key that opens the store is there; a node whose store is new makes it.
+fn store_key(config: &Config) -> v1::Check {
+    const NAME: &str = "store key";
+    match start::store_key(config) {
+        Ok(Some(_)) => check(NAME, OK, format!("`{}`, private", config.store.key.display()), ""),
+        Ok(None) => check(
+            NAME,
+            OK,
+            "none yet, and no store; the first start makes it".to_owned(),
+            "",
+        ),
+        Err(error) => wrong(
+            NAME,
+            &error,
+            "put it back from its copy, with mode 600; the node does not start without",
+        ),
+    }
 }
 
 /// Does what a node does at its start with its identity, laws, code lists and addresses; binds and writes nothing.

@@ -22,6 +22,8 @@ pub(crate) struct Catalog {
     pub(crate) logs: BTreeMap<Origin, LogIndex>,
     pub(crate) notes: BTreeMap<NoteLog, Vec<Span>>,
     pub(crate) state: BTreeMap<String, Bytes>,
+    /// The number after the last key that a view has.
+    pub(crate) keys_end: u64,
 }
 
 /// Which segments have the entries of one log.
@@ -140,6 +142,7 @@ impl Catalog {
             return;
         };
         log.widths += meta.widths;
+        self.keys_end = self.keys_end.max(meta.keys.end);
         let range = meta.from..meta.end_index();
         match meta.placed.end() {
             Some(end) => {
@@ -153,6 +156,7 @@ impl Catalog {
     /// Takes a sealed segment in, after those before it.
     pub(crate) fn take_in(&mut self, summary: &Summary) -> Result<(), Unfit> {
         let segment = summary.segment;
+        self.keys_end = self.keys_end.max(summary.keys_end);
         for part in &summary.logs {
             let log = self.logs.entry(part.origin.clone()).or_default();
             if part.chunks.start < part.chunks.end {

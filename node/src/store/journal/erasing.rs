@@ -1,6 +1,8 @@
 //! Erasing: what remains of an entry takes the place of all that was held of it.
 //!
-//! What that is depends on what is held when the erasure's turn comes, so the writing thread finds it out. Entries that are
+//! The keys of all views that were held of it are destroyed as soon as that is durable, so that nothing brings them back.
+//!
+//! What remains depends on what is held when the erasure's turn comes, so the writing thread finds it out. Entries that are
 //! erased together and lie near one another share a part of the journal, with views of no bytes for those in between.
 
 use icomm_proto::{
@@ -10,7 +12,8 @@ use icomm_proto::{
 
 use super::{
     Shared,
-    part::{ChunkMeta, Content, Meta, Placed},
+    part::{ChunkMeta, Content, Meta, Part, Placed},
+    secrecy::{has_key, keys_needed},
 };
 use crate::store::{
     BATCH_BYTES_MAX, Batch, BatchItem, InvalidBatch, Remains, StoreError, Widths,
@@ -23,10 +26,15 @@ const BETWEEN_MAX: u64 = 32;
 /// An entry after a later part of the journal: with what an overlay adds, or what remains of it.
 pub(super) fn later(held: &Item, later: &Item, replaces: bool) -> Item {
     match later {
-        Item::Disclosed(view) if replaces && view.is_empty() => held.clone(),
+        untouched if replaces && is_untouched(untouched) => held.clone(),
         remains if replaces => remains.clone(),
         wider => merge(held, wider),
     }
+}
+
+/// Whether an item of what remains leaves its entry as it is.
+pub(super) fn is_untouched(item: &Item) -> bool {
+    matches!(item, Item::Disclosed(view) if view.is_empty())
 }
 
 /// What remains of an entry.
@@ -56,7 +64,7 @@ pub(super) fn contents(shared: &Shared, batch: Batch) -> Result<Vec<Content>, St
             BatchItem::Erase { origin, index, remains } => erasing.erase(origin, index, remains)?,
             item => {
                 erasing.flush()?;
-                erasing.contents.extend(Content::of(item));
+                erasing.contents.extend(Content::of(item, &shared.keys)?);
             }
         }
     }
@@ -66,6 +74,18 @@ pub(super) fn contents(shared: &Shared, batch: Batch) -> Result<Vec<Content>, St
         return Err(InvalidBatch::Bytes(bytes).into());
     }
     Ok(erasing.contents)
+}
+
+/// The keys that parts say are destroyed.
+pub(super) fn destroyed<'a>(parts: impl Iterator<Item = &'a Part>) -> Vec<u64> {
+    let of_part = |part: &'a Part| match &part.meta {
+        Meta::Chunk(ChunkMeta {
+            placed: Placed::Replaces { destroyed },
+            ..
+        }) => destroyed.as_slice(),
+        _ => &[],
+    };
+    parts.flat_map(of_part).copied().collect()
 }
 
 struct Erasing<'a> {
@@ -80,6 +100,7 @@ struct Open {
     from: u64,
     body: ChunkBuilder,
     widths: Widths,
+    destroyed: Vec<u64>,
 }
 
 impl Erasing<'_> {
@@ -91,7 +112,7 @@ impl Erasing<'_> {
         {
             self.flush()?;
         }
-        let held = self.held(&origin, index)?;
+        let (held, keys) = self.held(&origin, index)?;
         let remains = remainder(&held, remains);
         if remains == held {
             return Ok(());
@@ -104,51 +125,66 @@ impl Erasing<'_> {
             from: index,
             body: ChunkBuilder::default(),
             widths: Widths::default(),
+            destroyed: Vec::new(),
         });
         open.add(index, &held, &remains);
+        open.destroyed.extend(keys);
         Ok(())
     }
 
-    /// The entry as it is after what the batch has before.
-    fn held(&self, origin: &Origin, index: u64) -> Result<Item, StoreError> {
+    /// The entry as it is after what the batch has before, and the numbers of the keys of all views of it.
+    fn held(&self, origin: &Origin, index: u64) -> Result<(Item, Vec<u64>), StoreError> {
         let mut held = self.shared.entry(origin, index)?;
-        for Content { meta, body } in &self.contents {
+        let mut keys = self.shared.keys_of(origin, index)?;
+        for Content { meta, body, .. } in &self.contents {
             let Meta::Chunk(meta) = meta else { continue };
             if meta.origin != *origin || !(meta.from..meta.end_index()).contains(&index) {
                 continue;
             }
-            let body = ChunkBody::parse(body.clone(), meta.count);
-            let offset = usize::try_from(index - meta.from).unwrap_or(usize::MAX);
-            let Some(item) = body.ok().and_then(|body| body.items().nth(offset)) else {
+            let Ok(body) = ChunkBody::parse(body.clone(), meta.count) else {
                 continue;
             };
+            let offset = usize::try_from(index - meta.from).unwrap_or(usize::MAX);
+            let Some(item) = body.items().nth(offset) else { continue };
+            if has_key(item.as_item_ref()) {
+                let before = body.item_refs().take(offset).filter(|item| has_key(*item)).count();
+                keys.push(meta.keys.start + before as u64);
+            }
             held = Some(match held {
-                Some(held) => later(&held, &item, meta.placed == Placed::Replaces),
+                Some(held) => later(&held, &item, matches!(meta.placed, Placed::Replaces { .. })),
                 None => item,
             });
         }
-        held.ok_or_else(|| StoreError::OutOfPlace {
-            origin: origin.clone(),
-            size: self.shared.catalog().size(origin),
-            from: index,
-            end: index.saturating_add(1),
-        })
+        match held {
+            Some(held) => Ok((held, keys)),
+            None => Err(StoreError::OutOfPlace {
+                origin: origin.clone(),
+                size: self.shared.catalog().size(origin),
+                from: index,
+                end: index.saturating_add(1),
+            }),
+        }
     }
 
     fn flush(&mut self) -> Result<(), StoreError> {
         let Some(open) = self.open.take() else { return Ok(()) };
         let body = open.body.finish().map_err(InvalidBatch::Remains)?;
+        let keys = self.shared.keys.take(keys_needed(&body))?;
         let meta = ChunkMeta {
+            keys: keys.numbers(),
             origin: open.origin,
             from: open.from,
             count: body.count(),
             widths: open.widths,
-            placed: Placed::Replaces,
+            placed: Placed::Replaces {
+                destroyed: open.destroyed,
+            },
             intake_keys: Vec::new(),
         };
         self.contents.push(Content {
             meta: Meta::Chunk(meta),
             body: body.bytes().clone(),
+            keys,
         });
         Ok(())
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! segment   head 36 | batch | batch | …
-//!   head    "icommsg1" | number u32 | sequence of its first batch u64 | chain u32 | salt u64 | crc u32
+//!   head    "icommsg2" | number u32 | sequence of its first batch u64 | chain u32 | salt u64 | crc u32
 //!
 //! batch     head 40 | part | part | …                        whole or void
 //!   head    "icb1" | length of the parts u32 | sequence u64 | durable u64 | parts u32 | crc of all part heads u32
@@ -27,7 +27,7 @@ pub(crate) const PART_HEAD: usize = 24;
 /// What a batch begins with.
 pub(crate) const BATCH_MAGIC: [u8; 4] = *b"icb1";
 
-const SEGMENT_MAGIC: [u8; 8] = *b"icommsg1";
+const SEGMENT_MAGIC: [u8; 8] = *b"icommsg2";
 
 /// The head of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

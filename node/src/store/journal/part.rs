@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! kind        meta                                                                                         body
-//! 1 chunk     origin len u8 | origin | from u64 | count u32 | widths 24                                    items
-//!             | 0 (overlay), 2 (what remains) or 1 | checkpoint len u32 | checkpoint | frontier len u16 | frontier
+//! 1 chunk     origin len u8 | origin | from u64 | count u32 | widths 24 | first key u64 | keys u32            items, their
+//!             | 0 (overlay)                                                                                views encrypted
+//!               or 1 | checkpoint len u32 | checkpoint | frontier len u16 | frontier                       (`secrecy`)
+//!               or 2 (what remains) | destroyed keys u32 | that many × number u64
 //!             | intake keys u32 | that many × (offset u32 | key 16)
 //! 2 state     0 (forget) or 1 | key                                                                        value
 //! 3 note      name of the list                                                                             note
@@ -12,11 +14,17 @@
 //! What remains takes the place of all that was held of its entries before; a view of no bytes in it leaves an entry as it
 //! is. A meta is all that opening a store needs; it never reads the body of a sealed segment's chunk.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use icomm_proto::{Origin, log::Frontier};
 
-use super::frame::{BATCH_HEAD, Fields, PART_HEAD, PartHead};
-use crate::store::{BatchItem, Boundary, IntakeKey, NoteLog, Placement, StoredChunk, Widths};
+use super::{
+    frame::{BATCH_HEAD, Fields, PART_HEAD, PartHead},
+    keys::{Keys, Taken},
+    secrecy,
+};
+use crate::store::{BatchItem, Boundary, IntakeKey, NoteLog, Placement, StoreError, StoredChunk, Widths};
 
 const CHUNK: u8 = 1;
 const STATE: u8 = 2;
@@ -33,6 +41,8 @@ pub(crate) enum Meta {
 /// The meta of a chunk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ChunkMeta {
+    /// The numbers of its views' keys, in order.
+    pub(crate) keys: Range<u64>,
     pub(crate) origin: Origin,
     pub(crate) from: u64,
     pub(crate) count: u32,
@@ -50,7 +60,11 @@ pub(crate) enum Placed {
     /// It has wider views of entries that are held.
     Overlays,
     /// It has what remains of entries of which the rest was erased.
-    Replaces,
+    Replaces {
+        /// The numbers of the keys that what was held before had. They are destroyed once this is durable, and again at the
+        /// next opening if that was cut short.
+        destroyed: Vec<u64>,
+    },
 }
 
 impl Placed {
@@ -58,7 +72,7 @@ impl Placed {
     pub(crate) fn end(&self) -> Option<&Boundary> {
         match self {
             Self::Extends(end) => Some(end),
-            Self::Overlays | Self::Replaces => None,
+            Self::Overlays | Self::Replaces { .. } => None,
         }
     }
 
@@ -66,7 +80,7 @@ impl Placed {
     pub(crate) fn into_end(self) -> Option<Boundary> {
         match self {
             Self::Extends(end) => Some(end),
-            Self::Overlays | Self::Replaces => None,
+            Self::Overlays | Self::Replaces { .. } => None,
         }
     }
 }
@@ -139,7 +153,10 @@ impl EncodedBatch {
 #[derive(Clone, Debug)]
 pub(crate) struct Content {
     pub(crate) meta: Meta,
+    /// In clear.
     pub(crate) body: Bytes,
+    /// For the views in it.
+    pub(crate) keys: Taken,
 }
 
 /// Encodes the contents of a batch that passed its check.
@@ -154,7 +171,8 @@ pub(crate) fn encode(contents: Vec<Content>) -> EncodedBatch {
     };
     encoded.bytes.resize(BATCH_HEAD, 0);
     let mut heads = crc32fast::Hasher::new();
-    for Content { meta, body } in contents {
+    for Content { meta, body, keys } in contents {
+        let body = secrecy::encrypted(&body, &keys);
         let (kind, meta_bytes) = meta.encode();
         let head = PartHead::of(kind, &meta_bytes, &body);
         let offset = encoded.len() as u64;
@@ -188,7 +206,8 @@ fn is_long(body: &Bytes) -> bool {
 
 impl Content {
     /// What an item becomes; None for an erasure, which depends on what is held.
-    pub(crate) fn of(item: BatchItem) -> Option<Self> {
+    pub(crate) fn of(item: BatchItem, keys: &Keys) -> Result<Option<Self>, StoreError> {
+        let mut taken = Taken::default();
         let (meta, body) = match item {
             BatchItem::Chunk(chunk) => {
                 let StoredChunk {
@@ -204,7 +223,9 @@ impl Content {
                     }
                     Placement::Overlays { widens } => (Placed::Overlays, widens),
                 };
+                taken = keys.take(secrecy::keys_needed(&body))?;
                 let meta = ChunkMeta {
+                    keys: taken.numbers(),
                     origin,
                     from,
                     count: body.count(),
@@ -219,9 +240,13 @@ impl Content {
                 (Meta::State { key, present }, value.unwrap_or_default())
             }
             BatchItem::Note { log, bytes } => (Meta::Note(log), bytes),
-            BatchItem::Erase { .. } => return None,
+            BatchItem::Erase { .. } => return Ok(None),
         };
-        Some(Self { meta, body })
+        Ok(Some(Self {
+            meta,
+            body,
+            keys: taken,
+        }))
     }
 }
 
@@ -260,6 +285,7 @@ impl ChunkMeta {
 
     fn encode(&self) -> Vec<u8> {
         let Self {
+            keys,
             origin,
             from,
             count,
@@ -275,11 +301,21 @@ impl ChunkMeta {
         bytes.extend_from_slice(&from.to_be_bytes());
         bytes.extend_from_slice(&count.to_be_bytes());
         widths.write(&mut bytes);
+        bytes.extend_from_slice(&keys.start.to_be_bytes());
+        // At most as many as entries.
+        let keys = u32::try_from(keys.end - keys.start).unwrap_or(u32::MAX);
+        bytes.extend_from_slice(&keys.to_be_bytes());
         bytes.push(match placed {
             Placed::Overlays => 0,
             Placed::Extends(_) => 1,
-            Placed::Replaces => 2,
+            Placed::Replaces { .. } => 2,
         });
+        if let Placed::Replaces { destroyed } = placed {
+            bytes.extend_from_slice(&u32::try_from(destroyed.len()).unwrap_or(u32::MAX).to_be_bytes());
+            destroyed
+                .iter()
+                .for_each(|number| bytes.extend_from_slice(&number.to_be_bytes()));
+        }
         if let Placed::Extends(Boundary { frontier, checkpoint }) = placed {
             let frontier = frontier.to_bytes();
             bytes.extend_from_slice(&u32::try_from(checkpoint.len()).unwrap_or(u32::MAX).to_be_bytes());
@@ -301,6 +337,8 @@ impl ChunkMeta {
         let origin = str::from_utf8(fields.bytes(usize::from(len))?).ok()?.parse().ok()?;
         let (from, count) = (fields.u64()?, fields.u32()?);
         let widths = Widths::from_bytes(fields.take()?);
+        let (first, keys) = (fields.u64()?, fields.u32()?);
+        let keys = first..first.checked_add(keys.into())?;
         let placed = match fields.u8()? {
             0 => Placed::Overlays,
             1 => {
@@ -312,14 +350,16 @@ impl ChunkMeta {
                     checkpoint,
                 })
             }
-            2 => Placed::Replaces,
+            2 => Placed::Replaces {
+                destroyed: (0..fields.u32()?).map(|_| fields.u64()).collect::<Option<_>>()?,
+            },
             _ => return None,
         };
-        let keys = fields.u32()?;
-        let intake_keys = (0..keys)
+        let intake_keys = (0..fields.u32()?)
             .map(|_| Some((fields.u32()?, fields.take::<16>()?.into())))
             .collect::<Option<_>>()?;
         fields.0.is_empty().then_some(Self {
+            keys,
             origin,
             from,
             count,

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    ops::Range,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -12,7 +13,9 @@ use icomm_proto::{Origin, log::ChunkBody};
 use super::{
     files::Files,
     frame::{PART_HEAD, PartHead},
+    keys::Keys,
     part::{ChunkMeta, Meta, Placed, Position},
+    secrecy::{Undecipherable, decrypt, has_key, without},
     segment_path,
     table::ChunkAt,
 };
@@ -30,6 +33,7 @@ const SPARE_MAX: usize = 4;
 pub(crate) struct Reader {
     files: Arc<Files>,
     folder: PathBuf,
+    keys: Arc<Keys>,
     cache: Mutex<Cache>,
 }
 
@@ -40,6 +44,10 @@ pub(crate) struct DecodedChunk {
     pub(crate) end: Option<Boundary>,
     /// It takes the place of what was held before.
     pub(crate) replaces: bool,
+    /// The number of its first view's key.
+    first_key: u64,
+    /// The offsets of the items whose keys are destroyed; of these it has the bare hash.
+    gone: Vec<u32>,
     /// The buffer that the body lies in.
     whole: Bytes,
 }
@@ -49,16 +57,19 @@ pub(crate) struct DecodedChunk {
 struct Cache {
     chunks: Vec<(Position, Arc<DecodedChunk>)>,
     bytes: usize,
+    /// How often all of it was forgotten.
+    forgotten: u64,
     /// Buffers of chunks that are not kept any more. A new one would have to be cleared, page by page, to be read into.
     spare: Vec<BytesMut>,
 }
 
 impl Reader {
     /// A reader of the segments in a folder.
-    pub(crate) fn new(files: Arc<Files>, folder: PathBuf) -> Self {
+    pub(crate) fn new(files: Arc<Files>, folder: PathBuf, keys: Arc<Keys>) -> Self {
         Self {
             files,
             folder,
+            keys,
             cache: Mutex::default(),
         }
     }
@@ -108,19 +119,33 @@ impl Reader {
 
     /// A whole part.
     pub(crate) fn part(&self, at: &Position) -> Result<(Meta, Bytes), StoreError> {
-        let (meta, body, _) = self.whole_part(at, BytesMut::new())?;
-        Ok((meta, body))
+        let (meta, bytes) = self.whole_part(at, BytesMut::new())?;
+        Ok((meta, bytes.freeze().slice(body_at(at)..)))
     }
 
-    /// A whole part, and the buffer that its body lies in.
-    fn whole_part(&self, at: &Position, buffer: BytesMut) -> Result<(Meta, Bytes, Bytes), StoreError> {
-        let bytes = self.bytes(at, at.len(), buffer)?.freeze();
+    /// The meta of a part, and all of its bytes, in that buffer.
+    fn whole_part(&self, at: &Position, buffer: BytesMut) -> Result<(Meta, BytesMut), StoreError> {
+        let bytes = self.bytes(at, at.len(), buffer)?;
         let (head, meta) = Self::meta_of(at, &bytes)?;
-        let body = bytes.slice(PART_HEAD + at.meta_len as usize..);
-        if crc32fast::hash(&body) != head.body_crc {
+        let body = bytes.get(body_at(at)..).unwrap_or_default();
+        if crc32fast::hash(body) != head.body_crc {
             return Err(damage(at, "the body of a part"));
         }
-        Ok((meta, body, bytes))
+        Ok((meta, bytes))
+    }
+
+    /// Decrypts the body at the end of a part's bytes; the offsets of the items whose keys are destroyed.
+    fn decrypt(&self, at: &Position, bytes: &mut BytesMut, keys: Range<u64>) -> Result<Vec<u32>, StoreError> {
+        let first = keys.start;
+        let slots = self.keys.read(keys).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => damage(at, "the keys of its views are missing"),
+            _ => StoreError::io("read the store's keys")(error),
+        })?;
+        let body = bytes.get_mut(body_at(at)..).unwrap_or_default();
+        decrypt(body, first, &slots).map_err(|reason| match reason {
+            Undecipherable::Layout => damage(at, "the items of a chunk"),
+            Undecipherable::Key => damage(at, "the key of a view"),
+        })
     }
 
     /// A chunk, which must be the one that the catalog says is there.
@@ -128,13 +153,17 @@ impl Reader {
         if let Some(decoded) = self.cached(&chunk.at) {
             return Ok(decoded);
         }
-        let buffer = self.cache().buffer(chunk.at.len());
-        let (meta, body, whole) = self.whole_part(&chunk.at, buffer)?;
+        let (buffer, forgotten) = {
+            let mut cache = self.cache();
+            (cache.buffer(chunk.at.len()), cache.forgotten)
+        };
+        let (meta, mut bytes) = self.whole_part(&chunk.at, buffer)?;
         let Meta::Chunk(ChunkMeta {
             origin: found,
             from,
             count,
             placed,
+            keys,
             ..
         }) = meta
         else {
@@ -143,15 +172,39 @@ impl Reader {
         if (&found, from, count) != (origin, chunk.from, chunk.count) {
             return Err(damage(&chunk.at, "another chunk"));
         }
-        let body = ChunkBody::parse(body, count).map_err(|_| damage(&chunk.at, "the items of a chunk"))?;
+        let first_key = keys.start;
+        let gone = self.decrypt(&chunk.at, &mut bytes, keys)?;
+        let whole = bytes.freeze();
+        let parsed = ChunkBody::parse(whole.slice(body_at(&chunk.at)..), count);
+        let parsed = parsed.and_then(|body| match gone.is_empty() {
+            true => Ok(body),
+            false => without(&body, &gone),
+        });
+        let body = parsed.map_err(|_| damage(&chunk.at, "the items of a chunk"))?;
         let decoded = Arc::new(DecodedChunk {
             body,
-            replaces: placed == Placed::Replaces,
+            replaces: matches!(placed, Placed::Replaces { .. }),
+            first_key,
+            gone,
             end: placed.into_end(),
             whole,
         });
-        self.cache().keep(chunk.at, decoded.clone());
+        let mut cache = self.cache();
+        // What was read before something was erased stays with its reader.
+        if cache.forgotten == forgotten {
+            cache.keep(chunk.at, decoded.clone());
+        }
+        drop(cache);
         Ok(decoded)
+    }
+
+    /// Forgets all chunks that it keeps: something in them was erased.
+    pub(crate) fn forget(&self) {
+        let mut cache = self.cache();
+        *cache = Cache {
+            forgotten: cache.forgotten + 1,
+            ..Cache::default()
+        };
     }
 
     fn cache(&self) -> MutexGuard<'_, Cache> {
@@ -165,6 +218,25 @@ impl Reader {
         let decoded = entry.1.clone();
         cache.chunks.push(entry);
         Some(decoded)
+    }
+}
+
+impl DecodedChunk {
+    /// The indices in a range of the items whose keys are destroyed.
+    pub(crate) fn gone_in(&self, chunk: &ChunkAt, range: &Range<u64>) -> impl Iterator<Item = u64> {
+        let indices = self.gone.iter().map(move |offset| chunk.from + u64::from(*offset));
+        indices.filter(|index| range.contains(index))
+    }
+
+    /// The number of the key of an item, if it is a view and the key is not destroyed.
+    pub(crate) fn key_of(&self, offset: u32) -> Option<u64> {
+        let at = usize::try_from(offset).ok()?;
+        let mut items = self.body.item_refs();
+        let before = items.by_ref().take(at).filter(|item| has_key(*item)).count();
+        // Items whose key is destroyed have one too.
+        let gone = self.gone.partition_point(|gone| *gone < offset);
+        let number = self.first_key + (before + gone) as u64;
+        items.next().is_some_and(has_key).then_some(number)
     }
 }
 
@@ -195,6 +267,11 @@ impl Cache {
             self.spare.extend(whole.try_into_mut());
         }
     }
+}
+
+/// Where the body of a part begins in its bytes.
+fn body_at(at: &Position) -> usize {
+    PART_HEAD + at.meta_len as usize
 }
 
 pub(crate) fn damage(at: &Position, what: &'static str) -> StoreError {

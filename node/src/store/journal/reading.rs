@@ -1,6 +1,6 @@
 //! Reading entries: which chunks have them, which overlays widen them, and what remains of those that were erased.
 
-use std::{ops::Range, sync::Arc};
+use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 use icomm_proto::{
     Origin, RecordId,
@@ -10,7 +10,7 @@ use icomm_proto::{
 use super::{
     Shared,
     catalog::Span,
-    erasing::later,
+    erasing::{is_untouched, later},
     part::Meta,
     reader::{self, DecodedChunk},
     recovery,
@@ -21,6 +21,12 @@ use crate::store::{
     Boundary, Damage, Place, ReadLimit, StoreError, Stretch,
     merge::{bodies, item_leaf},
 };
+
+/// How often entries are read again because some of them are being erased.
+const REREADS_MAX: usize = 16;
+
+/// Entries as they are held, and where the chunk that holds them ends.
+type Merged = (Vec<ChunkBody>, Option<Boundary>);
 
 impl Shared {
     pub(super) fn boundary(&self, origin: &Origin, size: u64) -> Result<Option<Boundary>, StoreError> {
@@ -118,9 +124,9 @@ impl Shared {
             let within = range.start.max(span.from)..range.end.min(span.end);
             for chunk in self.chunks_in(origin, std::slice::from_ref(span), &within)? {
                 let common = within.start.max(chunk.from)..within.end.min(chunk.end());
-                let (bodies, _) = self.merged(origin, &chunk, common, &[])?;
-                bodies
-                    .iter()
+                // The base alone, erased or not: it has every entry's hash.
+                let body = part_of(&self.chunk(origin, &chunk)?.body, &chunk, &common);
+                body.iter()
                     .flat_map(ChunkBody::item_refs)
                     .filter_map(item_leaf)
                     .for_each(&mut *each);
@@ -163,43 +169,83 @@ impl Shared {
         self.noting(self.reader.chunk(origin, chunk))
     }
 
-    /// The entries `range` of a chunk that holds them, with what overlays add or leave, and where the chunk ends. Without overlays
-    /// nothing is copied.
+    /// The entries `range` of a chunk that holds them, with what overlays add or leave, and where the chunk ends. Without
+    /// overlays nothing is copied.
     pub(super) fn merged(
         &self,
         origin: &Origin,
         chunk: &ChunkAt,
         range: Range<u64>,
         overlays: &[ChunkAt],
-    ) -> Result<(Vec<ChunkBody>, Option<Boundary>), StoreError> {
+    ) -> Result<Merged, StoreError> {
+        let mut later = None;
+        for _ in 0..REREADS_MAX {
+            let overlays = later.as_deref().unwrap_or(overlays);
+            if let Some(merged) = self.merge(origin, chunk, &range, overlays)? {
+                return Ok(merged);
+            }
+            // Erased since the overlays were looked up. What remains was there before the key was destroyed.
+            let (_, spans) = self.spans(origin, &range).unwrap_or_default();
+            later = Some(self.overlays_in(origin, &spans, &range)?);
+        }
+        self.noting(Err(reader::damage(&chunk.at, "the key of a view, which nobody erased")))
+    }
+
+    /// The same; None if a key is destroyed and none of the overlays has what remains of its entry.
+    fn merge(
+        &self,
+        origin: &Origin,
+        chunk: &ChunkAt,
+        range: &Range<u64>,
+        overlays: &[ChunkAt],
+    ) -> Result<Option<Merged>, StoreError> {
         let decoded = self.chunk(origin, chunk)?;
         let end = decoded.end.clone();
-        let Some(body) = part_of(&decoded.body, chunk, &range) else {
-            return Ok((Vec::new(), end));
+        let Some(body) = part_of(&decoded.body, chunk, range) else {
+            return Ok(Some((Vec::new(), end)));
         };
+        let mut unread: BTreeSet<u64> = decoded.gone_in(chunk, range).collect();
         let mut overlays = overlays
             .iter()
             .filter(|overlay| overlay.from < range.end && overlay.end() > range.start)
             .peekable();
         if overlays.peek().is_none() {
-            return Ok((vec![body], end));
+            return Ok(unread.is_empty().then_some((vec![body], end)));
         }
         let mut items: Vec<Item> = body.items().collect();
         for overlay in overlays {
             let decoded = self.chunk(origin, overlay)?;
             let common = range.start.max(overlay.from)..range.end.min(overlay.end());
             let skipped = usize::try_from(common.start - range.start).unwrap_or(usize::MAX);
-            let wider = part_of(&decoded.body, overlay, &common);
-            for (item, wider) in items
-                .iter_mut()
-                .skip(skipped)
-                .zip(wider.iter().flat_map(ChunkBody::items))
-            {
-                *item = later(item, &wider, decoded.replaces);
+            let overlay_body = part_of(&decoded.body, overlay, &common);
+            let overlaid = overlay_body.iter().flat_map(ChunkBody::items);
+            for ((index, item), over) in (common.start..).zip(items.iter_mut().skip(skipped)).zip(overlaid) {
+                if decoded.replaces && !is_untouched(&over) {
+                    unread.remove(&index);
+                }
+                *item = later(item, &over, decoded.replaces);
             }
+            unread.extend(decoded.gone_in(overlay, &common));
+        }
+        if !unread.is_empty() {
+            return Ok(None);
         }
         let bodies = bodies(&items).map_err(|_| reader::damage(&chunk.at, "a view is longer than a view can be"))?;
-        Ok((bodies, end))
+        Ok(Some((bodies, end)))
+    }
+
+    /// The numbers of the keys of all views of an entry.
+    pub(super) fn keys_of(&self, origin: &Origin, index: u64) -> Result<Vec<u64>, StoreError> {
+        let range = index..index.saturating_add(1);
+        let (spans, overlaid) = self.spans(origin, &range).unwrap_or_default();
+        let mut chunks = self.chunks_in(origin, &spans, &range)?;
+        chunks.extend(self.overlays_in(origin, &overlaid, &range)?);
+        let mut keys = Vec::new();
+        for chunk in chunks {
+            let offset = u32::try_from(index - chunk.from).unwrap_or(u32::MAX);
+            keys.extend(self.chunk(origin, &chunk)?.key_of(offset));
+        }
+        Ok(keys)
     }
 
     /// Asks the segments; a run that can't be read is made anew.

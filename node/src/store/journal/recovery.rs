@@ -23,9 +23,11 @@ use super::{
     Options,
     active::Active,
     catalog::Catalog,
+    erasing,
     files::Files,
     frame::{SEGMENT_HEAD, SegmentHead},
     index::State,
+    keys::Keys,
     part::Meta,
     reader::Reader,
     scan::{ScanEnd, ScannedBatch, durable_beyond, scan},
@@ -34,9 +36,12 @@ use super::{
     table::Table,
     watermark::{Watermark, WatermarkFile},
 };
-use crate::store::{
-    Damage, StoreError,
-    disk::{Disk, DiskFile},
+use crate::{
+    environment::Entropy,
+    store::{
+        Damage, StoreError, StoreKey,
+        disk::{Disk, DiskFile},
+    },
 };
 
 mod sealed;
@@ -53,6 +58,7 @@ pub(crate) struct Recovered {
     /// The state as it was before the segment that is written to, if it did not come from the index.
     pub(crate) unindexed: Option<State>,
     pub(crate) reader: Reader,
+    pub(crate) keys: Arc<Keys>,
     pub(crate) active: Active,
     /// The sequence number of the first batch of the segment that is written to.
     pub(crate) sequence: u64,
@@ -63,6 +69,18 @@ pub(crate) struct Recovered {
     pub(crate) damaged: Vec<Damage>,
     /// The bytes of all segments.
     pub(crate) bytes: u64,
+}
+
+/// What the keys of views come from.
+pub(crate) struct Secrets<'a> {
+    pub(crate) key: &'a StoreKey,
+    pub(crate) entropy: Arc<dyn Entropy>,
+}
+
+impl Secrets<'_> {
+    fn open(self, disk: &dyn Disk, folder: &Path, options: &Options, used: u64) -> Result<Keys, StoreError> {
+        Keys::open(disk, folder, self.key, self.entropy, options.ahead_keys, used)
+    }
 }
 
 /// The folder of the segments.
@@ -81,6 +99,7 @@ pub(crate) fn open(
     disk: &Arc<dyn Disk>,
     folder: &Path,
     options: &Options,
+    secrets: Secrets<'_>,
     load: &mut dyn FnMut(u64) -> Option<State>,
 ) -> Result<Recovered, StoreError> {
     let mut mended = Vec::new();
@@ -111,11 +130,20 @@ pub(crate) fn open(
         unindexed,
         bytes,
     } = sealed::open(disk.as_ref(), &files, folder, &head, load, &mut mended, &mut damaged)?;
-    let mut table = Table::default();
+    let (mut table, mut destroyed) = (Table::default(), Vec::new());
     scan(active.file.as_ref(), number, &mut |batch| {
+        destroyed.extend(erasing::destroyed(batch.parts.iter()));
         take_in(&mut catalog, &mut table, &batch, &mut damaged)
     })?;
-    let reader = Reader::new(files, journal_folder(folder));
+    let keys = secrets.open(disk.as_ref(), folder, options, catalog.keys_end)?;
+    // What an erasure said before a crash is done now. In sealed segments it was done before they were sealed.
+    let destroy = StoreError::io("destroy the keys of what was erased");
+    if !keys.are_destroyed(&destroyed).map_err(&destroy)? {
+        keys.destroy(&destroyed).map_err(&destroy)?;
+        mended.push("an erasure that was cut short was done to the end".to_owned());
+    }
+    let keys = Arc::new(keys);
+    let reader = Reader::new(files, journal_folder(folder), keys.clone());
     read_heads(&mut catalog, &sealed, &reader)?;
     let mark = Watermark {
         segment: active.number,
@@ -127,6 +155,7 @@ pub(crate) fn open(
         catalog,
         unindexed,
         reader,
+        keys,
         bytes: bytes + active.offset,
         active,
         sequence: head.sequence,

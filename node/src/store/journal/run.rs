@@ -7,7 +7,7 @@
 //! states   count u32 | each: key length u16 | key | 0 (forgotten) or 1 | value length u32 | value
 //! search   of record ids, then of intake keys: rows u64 | first key of each block 16 … | filter length u32 | filter
 //! places   summary (`summary`) | of each log: first index of each block of chunks u64 …, of overlays u64 …
-//! tail     segment u32 | chain u32 | lengths of states, search, places 3 × u32 | their crcs 3 × u32 | "icommrn2" | crc u32
+//! tail     segment u32 | chain u32 | lengths of states, search, places 3 × u32 | their crcs 3 × u32 | "icommrn3" | crc u32
 //! ```
 //!
 //! `places` stays in memory (8 bytes for 128 chunks), `search` once something was searched for (11 bits a key); a question
@@ -45,7 +45,7 @@ use blocks::{Output, ROWS, Rows};
 use filter::Filter;
 
 const TAIL: usize = 44;
-const MAGIC: [u8; 8] = *b"icommrn2";
+const MAGIC: [u8; 8] = *b"icommrn3";
 
 /// A run, open for searching.
 pub(crate) struct Run {

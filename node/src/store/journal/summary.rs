@@ -1,7 +1,7 @@
 //! The summary of a sealed segment: all that the catalog needs to know of it.
 //!
 //! ```text
-//! segment u32 | chain u32 | segment's length u64
+//! segment u32 | chain u32 | segment's length u64 | number after the last key of its views u64
 //! logs u16  | each: len u8 | origin | chunks from u64, end u64 | overlays from u64, end u64
 //!             | widths 24 | chunk rows u64 | overlay rows u64
 //! lists u16 | each: len u8 | name | notes u64
@@ -22,6 +22,8 @@ pub(crate) struct Summary {
     pub(crate) chain: u32,
     /// Its length.
     pub(crate) bytes: u64,
+    /// The number after the last key of its views.
+    pub(crate) keys_end: u64,
     pub(crate) logs: Vec<LogSummary>,
     /// How many notes of each list.
     pub(crate) lists: Vec<(NoteLog, u64)>,
@@ -49,6 +51,7 @@ impl Summary {
             segment,
             chain,
             bytes: length,
+            keys_end,
             logs,
             lists,
         } = self;
@@ -56,6 +59,7 @@ impl Summary {
         bytes.extend_from_slice(&segment.to_be_bytes());
         bytes.extend_from_slice(&chain.to_be_bytes());
         bytes.extend_from_slice(&length.to_be_bytes());
+        bytes.extend_from_slice(&keys_end.to_be_bytes());
         // A segment ends before it has more logs than that, and there are few lists.
         bytes.extend_from_slice(&u16::try_from(logs.len()).unwrap_or(u16::MAX).to_be_bytes());
         for log in logs {
@@ -72,6 +76,7 @@ impl Summary {
     /// Reads it off the front of bytes.
     pub(crate) fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let (segment, chain, bytes) = (fields.u32()?, fields.u32()?, fields.u64()?);
+        let keys_end = fields.u64()?;
         let logs = (0..fields.u16()?)
             .map(|_| LogSummary::read(fields))
             .collect::<Option<_>>()?;
@@ -81,6 +86,7 @@ impl Summary {
             segment,
             chain,
             bytes,
+            keys_end,
             logs,
             lists,
         })
@@ -140,6 +146,7 @@ mod tests {
             segment: 3,
             chain: 4,
             bytes: 64 << 20,
+            keys_end: 901,
             logs: vec![LogSummary {
                 origin: "KE/main".parse().unwrap(),
                 chunks: 5..900,

@@ -59,6 +59,8 @@ pub(crate) struct Table {
     records: Keys,
     intake: Keys,
     pub(crate) lists: BTreeMap<NoteLog, Vec<Position>>,
+    /// The number after the last key of its views.
+    keys_end: u64,
     /// The last value of each key that the segment changes; None where it forgets it.
     pub(crate) states: BTreeMap<String, Option<Bytes>>,
 }
@@ -238,6 +240,7 @@ impl Table {
         if let Some(log) = self.logs.get_mut(usize::from(number)) {
             log.add(meta, part.at);
         }
+        self.keys_end = self.keys_end.max(meta.keys.end);
         for (offset, key) in &meta.intake_keys {
             let place = PackedPlace::new(number, meta.from + u64::from(*offset));
             self.intake.add(*key.as_bytes(), place);
@@ -312,6 +315,7 @@ impl Table {
             segment,
             chain,
             bytes,
+            keys_end: self.keys_end,
             logs: self.logs.iter().map(LogTable::summary).collect(),
             lists: self
                 .lists

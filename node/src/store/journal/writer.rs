@@ -14,6 +14,7 @@ use super::{
     active::Active,
     erasing,
     frame::{BATCH_HEAD, BatchHead, SEGMENT_HEAD, SegmentHead, chain_after},
+    is_full,
     part::{self, EncodedBatch, Meta},
     recovery::journal_folder,
     sealer::{self, Sealer},
@@ -108,12 +109,23 @@ impl Writer {
     }
 
     fn erase(&mut self, batch: Batch, done: Done) {
-        match erasing::contents(&self.shared, batch) {
+        let contents = match &self.failed {
+            Some(error) => Err(StoreError::Failed(error.clone())),
+            None => erasing::contents(&self.shared, batch),
+        };
+        match contents {
             Ok(contents) => {
                 let batch = part::encode(contents);
                 self.write_ready(vec![Ready { batch, done }]);
             }
-            Err(error) => done(Err(error)),
+            Err(error) => {
+                // What comes after it must not be kept either.
+                if let StoreError::Failed(reason) = &error {
+                    self.failed = Some(reason.clone());
+                    self.shared.health().failed = Some(reason.to_string());
+                }
+                done(Err(error));
+            }
         }
     }
 
@@ -297,7 +309,7 @@ impl Writer {
         Ok(file)
     }
 
-    /// Makes a durable group readable, then tells.
+    /// Makes a durable group readable, destroys the keys of what it erases, then tells.
     fn publish(&mut self, group: Vec<Ready>) {
         {
             let parts = || group.iter().flat_map(|job| &job.batch.parts);
@@ -313,9 +325,21 @@ impl Writer {
             health.batches += group.len() as u64;
             health.bytes += group.iter().map(|job| job.batch.len() as u64).sum::<u64>();
         }
+        let destroyed = erasing::destroyed(group.iter().flat_map(|job| &job.batch.parts));
+        let result = match destroyed.is_empty() {
+            true => Ok(()),
+            false => self.destroy(&destroyed),
+        };
         for job in group {
-            (job.done)(Ok(()));
+            (job.done)(result.clone());
         }
+    }
+
+    /// Until it succeeds, here or at the next opening, no segment is sealed.
+    fn destroy(&mut self, keys: &[u64]) -> Result<(), StoreError> {
+        let destroyed = self.shared.keys.destroy(keys);
+        self.shared.reader.forget();
+        destroyed.map_err(|error| self.fail(error))
     }
 }
 
@@ -335,9 +359,4 @@ fn gather(queue: &Receiver<Job>) -> Option<Vec<Job>> {
         group.push(next);
     }
     Some(group)
-}
-
-fn is_full(error: &io::Error) -> bool {
-    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }

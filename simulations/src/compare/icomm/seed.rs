@@ -9,7 +9,6 @@
 
 use std::{
     ops::ControlFlow,
-    path::Path,
     sync::mpsc::{Receiver, SyncSender, sync_channel},
     thread,
 };
@@ -21,6 +20,7 @@ use icomm_node::{
     environment::Environment,
     intake::{IntakeKey, Mapping, rows::Row},
     network::Node,
+    node::open_store,
     store::{Batch, Journal, Store, StoreError},
 };
 use icomm_pki::{MemberId, MemberKey, TrustDomain};
@@ -89,7 +89,7 @@ impl Log {
 /// The node runs, a file can't be read, or the disk is full.
 pub fn own_log(node: &Node, domain: &TrustDomain, rows: &Rows, entries: u64) -> anyhow::Result<Seeded> {
     let log = Log::of(node, domain)?;
-    let store = open(&node.config().store.folder)?;
+    let store = open(node.config())?;
     fill(&store, &log, rows, entries)
 }
 
@@ -97,8 +97,9 @@ pub fn own_log(node: &Node, domain: &TrustDomain, rows: &Rows, entries: u64) -> 
 ///
 /// # Errors
 /// The node runs, or the folder can't be made.
-pub fn open(folder: &Path) -> anyhow::Result<Journal> {
-    Journal::open(folder).with_context(|| format!("the store `{}` can't be filled", folder.display()))
+pub fn open(config: &Config) -> anyhow::Result<Journal> {
+    let folder = config.store.folder.display();
+    open_store(config, &Environment::system()).with_context(|| format!("the store `{folder}` can't be filled"))
 }
 
 /// Continues a log in an open store, own or another member's, with all sections disclosed. The cases become those of the

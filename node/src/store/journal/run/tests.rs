@@ -3,10 +3,12 @@
 use std::{path::Path, sync::Arc};
 
 use super::{Files, KeyKind, Run, Table};
+use crate::environment::Environment;
 use crate::store::{
-    NoteLog,
+    NoteLog, StoreKey,
     disk::simulated::SimulatedDisk,
     journal::{
+        keys::Keys,
         part::{Content, encode},
         segments::Sealed,
         tests::fixture::{Batches, RECORDS, intake_key, origins, record},
@@ -16,8 +18,11 @@ use crate::store::{
 /// The table of a segment with many blocks of everything.
 fn table() -> Table {
     let (mut table, mut batches, mut offset) = (Table::default(), Batches::new(8), 0);
+    let (disk, entropy) = (SimulatedDisk::new(), Environment::system().entropy);
+    let keys = Keys::open(&disk, Path::new("/"), &StoreKey::generate(&*entropy), entropy, 1000, 0).unwrap();
     for _ in 0..1800 {
-        let contents = batches.next().into_items().into_iter().filter_map(Content::of);
+        let items = batches.next().into_items().into_iter();
+        let contents = items.filter_map(|item| Content::of(item, &keys).unwrap());
         let batch = encode(contents.collect());
         let len = batch.len() as u64;
         for mut part in batch.parts {

@@ -10,11 +10,12 @@ use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use super::{
     OPTIONS,
     fixture::{Answers, Batches, answers},
+    open_in,
 };
-use crate::store::{MemoryStore, Store, journal::Journal};
+use crate::store::{MemoryStore, Store};
 
 fn filled(path: &Path) -> Answers {
-    let (store, model) = (Journal::open_with(path, OPTIONS).unwrap(), MemoryStore::new());
+    let (store, model) = (open_in(path, OPTIONS).unwrap(), MemoryStore::new());
     let mut batches = Batches::new(5);
     for _ in 0..12 {
         let batch = batches.next();
@@ -33,7 +34,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn check(path: &Path, expected: &Answers) -> Vec<String> {
-    let store = Journal::open_with(path, OPTIONS).unwrap();
+    let store = open_in(path, OPTIONS).unwrap();
     answers(&store).assert_same(expected);
     assert!(store.health().is_good());
     store.health().mended
@@ -96,7 +97,7 @@ fn an_index_of_an_older_state_is_not_used() {
     filled(&path);
     fs::rename(path.join("index"), &copy).unwrap();
     let mark = fs::read(path.join("index.closed")).unwrap();
-    let store = Journal::open_with(&path, OPTIONS).unwrap();
+    let store = open_in(&path, OPTIONS).unwrap();
     store.append(crate::store::Batch::new().set("later", "value")).unwrap();
     let expected = answers(&store);
     drop(store);

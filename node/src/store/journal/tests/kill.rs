@@ -12,8 +12,9 @@ use std::{
 use super::{
     OPTIONS,
     fixture::{Batches, answers, made},
+    open_in,
 };
-use crate::store::{MemoryStore, Store, journal::Journal};
+use crate::store::{MemoryStore, Store};
 
 /// Tells this test binary that it is the process to be killed.
 const FOLDER: &str = "ICOMM_TEST_STORE";
@@ -34,7 +35,7 @@ fn child() {
     let Some(folder) = env::var_os(FOLDER) else { return };
     let mut out = std::io::stdout();
     writeln!(out, "started").unwrap();
-    let store = match Journal::open_with(Path::new(&folder), OPTIONS) {
+    let store = match open_in(Path::new(&folder), OPTIONS) {
         Ok(store) => store,
         Err(error) => {
             writeln!(out, "refused {error}").unwrap();
@@ -84,7 +85,7 @@ fn killed_at_any_moment_nothing_acknowledged_is_lost() {
         let so_far = if number % 2 == 0 { "started" } else { "opened" };
         kept = round(folder.path(), so_far, number * 7_919 % 40_000).unwrap_or(kept);
         if number % 4 == 3 {
-            let store = Journal::open_with(folder.path(), OPTIONS).unwrap();
+            let store = open_in(folder.path(), OPTIONS).unwrap();
             assert!(made(&store) >= kept && store.health().is_good());
             kept = made(&store);
         }
@@ -96,7 +97,7 @@ fn killed_at_any_moment_nothing_acknowledged_is_lost() {
         .nth(20);
     child.kill().unwrap();
     child.wait().unwrap();
-    let store = Journal::open_with(folder.path(), OPTIONS).unwrap();
+    let store = open_in(folder.path(), OPTIONS).unwrap();
     assert!(kept.is_some_and(|kept: u64| made(&store) >= kept));
     answers(&store).assert_same(&answers(&replay(made(&store)).0));
 }
@@ -107,7 +108,7 @@ fn killed_while_creating_a_store_it_opens_afterwards() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/store");
         let kept = round(&path, "started", number * 331 % 6_000).unwrap_or(0);
-        let store = Journal::open_with(&path, OPTIONS).unwrap();
+        let store = open_in(&path, OPTIONS).unwrap();
         assert!(made(&store) >= kept);
         answers(&store).assert_same(&answers(&replay(made(&store)).0));
     }
@@ -116,7 +117,7 @@ fn killed_while_creating_a_store_it_opens_afterwards() {
 #[test]
 fn a_second_process_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Journal::open_with(folder.path(), OPTIONS).unwrap();
+    let store = open_in(folder.path(), OPTIONS).unwrap();
     let (mut child, mut lines) = start(folder.path());
     let refusal = lines.nth(1).unwrap();
     assert!(

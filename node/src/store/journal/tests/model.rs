@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::{
     OPTIONS,
     fixture::{Batches, answers, origins},
-    open,
+    open, open_in,
 };
 use crate::store::{
     Batch, InvalidBatch, MemoryStore, Remains, Store, StoreError, StoredChunk, Widths, disk::simulated::SimulatedDisk,
@@ -55,10 +55,10 @@ fn answers_are_those_of_memory_on_a_real_disk_with_its_index() {
     let path = folder.path().join("store");
     for seed in 0..2 {
         let path = path.join(seed.to_string());
-        let store = Journal::open_with(&path, OPTIONS).unwrap();
+        let store = open_in(&path, OPTIONS).unwrap();
         run(seed, &[6, 0, 9], store, &mut |store| {
             drop(store);
-            let store = Journal::open_with(&path, OPTIONS).unwrap();
+            let store = open_in(&path, OPTIONS).unwrap();
             assert_eq!(
                 store.health().mended,
                 Vec::<String>::new(),
