@@ -14,9 +14,10 @@ mod drafts;
 #[path = "build/sections.rs"]
 mod sections;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "icomm/v1/sensitivity.proto",
     "icomm/v1/record.proto",
+    "icomm/v1/recall.proto",
     "icomm/v1/link.proto",
     "icomm/v1/node.proto",
     "icomm/v1/audit.proto",

@@ -16,6 +16,7 @@
 //! | [`routes`] | whom to ask for which log |
 //! | [`disclosure`] | the durable note of what was disclosed |
 //! | [`ledger`] | the notes of disclosures as a signed log of their own |
+//! | [`recall`] | what originators void: orders, erasing, signed answers |
 //! | [`receipt`] | the receiver's signature over what it stored |
 //! | [`tally`] | what is held of a log, counted while verifying it |
 
@@ -28,6 +29,7 @@ pub(crate) mod fixture;
 pub mod law;
 pub mod ledger;
 pub mod own;
+pub mod recall;
 pub mod receipt;
 pub mod replica;
 pub mod routes;

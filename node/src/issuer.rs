@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::core::exchange::Exchange;
 use crate::core::own::{AppendError, OwnLog, Sealed};
+use crate::core::recall::Reason;
 use crate::store::{BATCH_BYTES_MAX, Place, Store, StoreError};
 
 mod queue;
@@ -114,6 +115,18 @@ impl Issuer {
 
     /// Issues records in order. They are durable when this returns.
     pub async fn issue(&self, records: Vec<Sealed>) -> Result<Vec<Placed>, IssueError> {
+        self.request(records, None).await
+    }
+
+    /// Issues a correction or a recall: what it voids is gone from this node when this returns, whatever the caller does.
+    pub async fn void(&self, entry: Sealed, reason: Reason) -> Result<Place, IssueError> {
+        let placed = self.request(vec![entry], Some(reason)).await?;
+        let (Placed::Issued(place) | Placed::Duplicate(place)) =
+            placed.into_iter().next().ok_or(IssueError::Stopped)?;
+        Ok(place)
+    }
+
+    async fn request(&self, records: Vec<Sealed>, voids: Option<Reason>) -> Result<Vec<Placed>, IssueError> {
         let bytes = records.iter().map(|record| record.view.bytes().len()).sum();
         if bytes > COMMIT_BYTES_MAX {
             return Err(IssueError::TooMuch { bytes });
@@ -124,6 +137,7 @@ impl Issuer {
         let little = self.0.queue.push(Request {
             records,
             bytes,
+            voids,
             reply,
             _room: room,
         });

@@ -26,6 +26,7 @@ use crate::store::Store;
 
 mod agreements;
 pub(crate) mod checks;
+mod correct;
 mod disclosures;
 mod holdings;
 mod ledger;
@@ -33,16 +34,19 @@ mod proof;
 mod run;
 pub(crate) mod start;
 mod submit;
+mod who;
 
 pub use agreements::{AgreementError, AgreementStatus, sign};
 pub use checks::{Check, Health, Level, Status};
+pub use correct::{CorrectError, Recalled};
 pub use disclosures::{Disclosed, DisclosuresError, DisclosuresPage, RecordEntry, Wanted};
-pub use holdings::{Forked, HeldEntry, HoldingsError, LogStatus};
+pub use holdings::{Forked, HeldEntry, HoldingsError, LogStatus, State};
 pub use ledger::LedgerStatus;
 pub use proof::{ProofError, ProofFile, ProofRequest, RECIPIENT_CHARS_MAX};
 pub use run::{LinkStatus, RunError};
 pub use start::{StartError, open_store};
 pub use submit::{BATCH_MAX, Outcome, Submission, SubmitError};
+pub use who::{Handover, Holder, Who};
 
 pub use crate::sessions::{Change, LogChange};
 
@@ -60,6 +64,8 @@ struct Inner {
     sessions: Arc<Sessions>,
     post: Arc<Post>,
     issuer: Issuer,
+    // Corrections and recalls are made one at a time.
+    correcting: tokio::sync::Mutex<()>,
     // Taken by the shutdown.
     links: tokio::sync::RwLock<Option<Links>>,
 }
@@ -116,6 +122,7 @@ impl Node {
             sessions,
             post,
             issuer,
+            correcting: tokio::sync::Mutex::default(),
             links: tokio::sync::RwLock::new(Some(links)),
         })))
     }

@@ -365,12 +365,12 @@ fn takes_long(action: &Action) -> bool {
     match action {
         Action::Accept(chunk) => chunk.body.len() > SMALL_CHUNK_BYTES_MAX,
         Action::Read { entries, .. } => *entries > SMALL_READ_ENTRIES_MAX,
-        Action::Adopt(_) | Action::Consider(_) => true,
         Action::Refill(refill) => {
             let chunk = refill.chunk.as_ref();
             chunk.is_some_and(|chunk| chunk.body.len() > SMALL_CHUNK_BYTES_MAX)
         }
         Action::Look { from, until, .. } => until.saturating_sub(*from) > SMALL_READ_ENTRIES_MAX,
+        Action::Adopt(_) | Action::Consider(_) | Action::Recalled(_) | Action::Erased(_) => true,
         _ => false,
     }
 }

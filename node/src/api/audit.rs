@@ -10,6 +10,7 @@ use crate::node::Node;
 
 mod disclosures;
 mod ledger;
+mod who;
 
 /// The service over one node.
 pub(super) struct Service {
@@ -52,6 +53,13 @@ impl audit_server::Audit for Service {
         observed("Forks", async {
             let forks = self.node.forks().into_iter().map(convert::fork).collect();
             Ok(v1::ForksReply { forks })
+        })
+        .await
+    }
+
+    async fn who(&self, request: Request<v1::WhoRequest>) -> Result<Response<v1::WhoReply>, Status> {
+        observed("Who", async {
+            who::reply(self.node.clone(), request.into_inner()).await
         })
         .await
     }

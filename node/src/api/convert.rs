@@ -2,13 +2,19 @@
 
 use bytes::Bytes;
 use icomm_policy::{Explanation, Standing};
-use icomm_proto::{FieldError, SectionSet, v1};
+use icomm_proto::{FieldError, Origin, SectionSet, v1};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
-    core::exchange::{Cosignature, Witnessed},
+    core::{
+        exchange::{Cosignature, Witnessed},
+        recall::Kept,
+    },
     link::{DialState, Outcome as ProbeOutcome, Probe, Report},
-    node::{AgreementStatus, Check, Forked, HeldEntry, Level, LinkStatus, LogStatus, Outcome, ProofFile, Status},
+    node::{
+        AgreementStatus, Check, Forked, Handover, HeldEntry, Holder, Level, LinkStatus, LogStatus, Outcome, ProofFile,
+        Recalled, Status, Who,
+    },
 };
 
 pub(super) fn status(
@@ -276,12 +282,14 @@ pub(super) fn entry(held: HeldEntry, with_view: bool) -> v1::Entry {
         leaf_hash,
         view,
         verified,
+        state,
     } = held;
     let known = v1::Entry {
         origin: origin.to_string(),
         index,
         leaf_hash: Bytes::copy_from_slice(leaf_hash.as_bytes()),
         verified,
+        state: state.as_str().to_owned(),
         ..v1::Entry::default()
     };
     let Some(view) = view else { return known };
@@ -297,6 +305,81 @@ pub(super) fn entry(held: HeldEntry, with_view: bool) -> v1::Entry {
         record: view.decode().ok(),
         view: if with_view { view.bytes().clone() } else { Bytes::new() },
         ..known
+    }
+}
+
+pub(super) fn recall(origin: &Origin, kept: &Kept) -> v1::RecordRecall {
+    v1::RecordRecall {
+        origin: origin.to_string(),
+        index: kept.order.index,
+        version: kept.head.version,
+        kind: kept.head.kind.to_string(),
+        reason: kept.reason.to_string(),
+        time: kept.order.time,
+        erased: kept.time,
+    }
+}
+
+pub(super) fn recalled(recalled: Recalled) -> v1::RecallReply {
+    let Recalled {
+        origin,
+        kept,
+        holders,
+        before,
+    } = recalled;
+    v1::RecallReply {
+        recall: Some(recall(&origin, &kept)),
+        holders,
+        before,
+    }
+}
+
+pub(super) fn who(who: Who) -> v1::WhoReply {
+    let Who { recalls, holders } = who;
+    v1::WhoReply {
+        recalls: recalls.iter().map(|(origin, kept)| recall(origin, kept)).collect(),
+        holders: holders.into_iter().map(holder).collect(),
+    }
+}
+
+fn holder(holder: Holder) -> v1::RecordHolder {
+    let Holder {
+        origin,
+        member,
+        node,
+        via,
+        handovers,
+        holds,
+        asked_since,
+        erased,
+        passes_on,
+    } = holder;
+    let handover = |handover: Handover| {
+        let Handover {
+            version,
+            index,
+            time,
+            sections,
+            bases,
+        } = handover;
+        v1::Handover {
+            version: version.unwrap_or_default(),
+            index,
+            time,
+            sections,
+            bases,
+        }
+    };
+    v1::RecordHolder {
+        origin: origin.to_string(),
+        member,
+        node,
+        via: via.unwrap_or_default(),
+        handovers: handovers.into_iter().map(handover).collect(),
+        holds,
+        asked_since: asked_since.unwrap_or_default(),
+        erased: erased.unwrap_or_default(),
+        passes_on,
     }
 }
 

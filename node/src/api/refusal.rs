@@ -17,7 +17,7 @@ use crate::{
     causes::chain,
     core::law::AdoptError,
     issuer::IssueError,
-    node::{AgreementError, DisclosuresError, HoldingsError, ProofError, SubmitError},
+    node::{AgreementError, CorrectError, DisclosuresError, HoldingsError, ProofError, SubmitError},
     store::StoreError,
 };
 
@@ -78,6 +78,7 @@ impl From<ProofError> for Status {
         let code = match &error {
             ProofError::Recipient => Code::InvalidArgument,
             ProofError::UnknownRecord(_) => Code::NotFound,
+            ProofError::Recalling(_) => Code::Aborted,
             ProofError::NotAllowed { .. } | ProofError::Sections { .. } | ProofError::UnknownMember(_) => {
                 Code::FailedPrecondition
             }
@@ -85,6 +86,21 @@ impl From<ProofError> for Status {
             ProofError::Inclusion(InclusionError::Source(store)) | ProofError::Note(store) => of_store(store),
             ProofError::Inclusion(_) | ProofError::Checkpoint(_) => Code::DataLoss,
             ProofError::Encoding(_) => Code::Internal,
+        };
+        Self::new(code, chain(&error))
+    }
+}
+
+impl From<CorrectError> for Status {
+    fn from(error: CorrectError) -> Self {
+        let code = match &error {
+            CorrectError::Draft(_) | CorrectError::Kind { .. } => Code::InvalidArgument,
+            CorrectError::NotOwn(_) => Code::NotFound,
+            CorrectError::Recalled(_) | CorrectError::Versions(_) => Code::FailedPrecondition,
+            CorrectError::Holdings(holdings) => of_holdings(holdings),
+            CorrectError::Issue(issue) => of_issue(issue),
+            CorrectError::Trace(store) => of_store(store),
+            CorrectError::Stopped => Code::Unavailable,
         };
         Self::new(code, chain(&error))
     }

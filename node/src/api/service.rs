@@ -4,6 +4,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use icomm_pki::MemberId;
 use icomm_proto::{Origin, RecordId, SectionKind, SectionSet, v1, v1::node_server};
+use prost::Message;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -14,6 +15,7 @@ use super::{
     watch,
 };
 use crate::{
+    core::recall::UnknownReason,
     node::{Node, ProofRequest, Submission},
     store::IntakeKey,
 };
@@ -158,16 +160,48 @@ impl node_server::Node for Service {
         .await
     }
 
+    async fn amend(&self, request: Request<v1::AmendRequest>) -> Result<Response<v1::SubmitReply>, Status> {
+        observed("Amend", async {
+            let v1::AmendRequest { record_id: id, draft } = request.into_inner();
+            let draft = draft.ok_or_else(|| Status::invalid_argument("a correction without a draft"))?;
+            let outcome = self.node.amend(record_id(&id)?, draft.encode_to_vec().into()).await?;
+            Ok(v1::SubmitReply {
+                outcome: Some(convert::outcome(outcome)),
+            })
+        })
+        .await
+    }
+
+    async fn recall(&self, request: Request<v1::RecallRequest>) -> Result<Response<v1::RecallReply>, Status> {
+        observed("Recall", async {
+            let v1::RecallRequest { record_id: id, reason } = request.into_inner();
+            let reason = reason.parse().map_err(|error: UnknownReason| unreadable(&error))?;
+            Ok(convert::recalled(self.node.recall(record_id(&id)?, reason).await?))
+        })
+        .await
+    }
+
     async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<v1::GetReply>, Status> {
         observed("Get", async {
-            let name = request.into_inner().record_id;
+            let v1::GetRequest {
+                record_id: name,
+                history,
+            } = request.into_inner();
             let id = record_id(&name)?;
-            let held = self.blocking(move |node| Ok(node.find(&id)?)).await?;
-            if held.is_empty() {
+            let found = move |node: &Node| {
+                let held = if history { node.find(&id)? } else { node.latest(&id)? };
+                Ok((held, node.recalls_of(&id)?))
+            };
+            let (held, recalls) = self.blocking(found).await?;
+            if held.is_empty() && recalls.is_empty() {
                 return Err(unknown("record", &name));
             }
             Ok(v1::GetReply {
                 entries: held.into_iter().map(|entry| convert::entry(entry, true)).collect(),
+                recalls: recalls
+                    .iter()
+                    .map(|(origin, kept)| convert::recall(origin, kept))
+                    .collect(),
             })
         })
         .await

@@ -40,6 +40,7 @@ async fn a_record_goes_in_and_comes_out() {
     let entries = client
         .get(v1::GetRequest {
             record_id: outcome.record_id.clone(),
+            history: false,
         })
         .await
         .unwrap()
@@ -145,7 +146,10 @@ async fn what_can_t_be_answered_says_whose_fault_it_is() {
     let nobody = "0195e7c2-94a1-7d11-b0c3-5a2a7f6f2b11";
     let code = |result: Result<(), tonic::Status>| result.unwrap_err().code();
 
-    let get = |id: &str| v1::GetRequest { record_id: id.into() };
+    let get = |id: &str| v1::GetRequest {
+        record_id: id.into(),
+        history: false,
+    };
     assert_eq!(code(client.get(get("x")).await.map(drop)), Code::InvalidArgument);
     assert_eq!(code(client.get(get(nobody)).await.map(drop)), Code::NotFound);
     let list = |origin: &str, limit| v1::ListRequest {

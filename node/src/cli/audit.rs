@@ -7,6 +7,7 @@ use super::{Context, Exit, Failure};
 mod disclosures;
 mod forks;
 mod verify;
+pub(super) mod who;
 
 /// What left this node, and who has it
 #[derive(Debug, Subcommand)]
@@ -14,6 +15,7 @@ pub(super) enum Audit {
     Disclosures(disclosures::Disclosures),
     Forks(forks::Forks),
     Verify(verify::Verify),
+    Who(who::Who),
 }
 
 impl Audit {
@@ -22,6 +24,7 @@ impl Audit {
             Self::Disclosures(command) => command.run(context).await,
             Self::Forks(command) => command.run(context).await,
             Self::Verify(command) => command.run(context).await,
+            Self::Who(command) => command.run(context).await,
         }
     }
 }

@@ -45,9 +45,12 @@ named!(
     ListLinksReply,
     LogStatus,
     Outcome,
+    RecallReply,
+    RecordRecall,
     StatusReply,
     TestLinkReply,
     UpdateBundleReply,
+    WhoReply,
 );
 
 /// Why a text is not the message it should be: the user's to mend.

@@ -8,10 +8,13 @@ use prost::Message as _;
 use tonic::Code;
 
 use super::{
-    Context, Exit, Failure, files,
+    Context, Exit, Failure,
+    audit::who::recalled,
+    files,
     json::{from_json, to_json},
 };
 
+mod correct;
 mod import;
 mod mapping;
 mod show;
@@ -25,6 +28,8 @@ pub(super) enum Record {
     Import(import::Import),
     Submit(Submit),
     Example(Example),
+    Amend(correct::Amend),
+    Recall(correct::Recall),
     Get(Get),
     List(List),
     Watch(Watch),
@@ -68,12 +73,18 @@ pub(super) const EXAMPLE: &str = include_str!("record/example.json");
 /// One record, as this node may see it, from every log that holds a part of it
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Shows the latest version. Of a record that was recalled or corrected it says so, since when and why.
+With --json a recall comes first, on a line of its own.
+
 Example:
   icomm record get 0195e7c2-94a1-7d11-b0c3-5a2a7f6f2b11
   icomm record get 0195e7c2-94a1-7d11-b0c3-5a2a7f6f2b11 --json | jq .record.case")]
 pub(super) struct Get {
     /// The record's id
     id: String,
+    /// Every version, also those that were replaced; of these only the hashes are left
+    #[arg(long)]
+    history: bool,
 }
 
 /// The entries of one log, in its order
@@ -124,6 +135,8 @@ impl Record {
             Self::Mapping(command) => command.run(context),
             Self::Submit(command) => command.run(context).await,
             Self::Example(Example {}) => context.output.line(EXAMPLE.trim_end()).map(|()| Exit::Ok),
+            Self::Amend(command) => command.run(context).await,
+            Self::Recall(command) => command.run(context).await,
             Self::Get(command) => command.run(context).await,
             Self::List(command) => command.run(context).await,
             Self::Watch(command) => command.run(context).await,
@@ -171,8 +184,12 @@ impl Submit {
 
 impl Get {
     async fn run(self, context: &Context) -> Result<Exit, Failure> {
-        let request = v1::GetRequest { record_id: self.id };
-        let entries = context.client().await?.get(request).await?.into_inner().entries;
+        let Self { id: record_id, history } = self;
+        let request = v1::GetRequest { record_id, history };
+        let v1::GetReply { entries, recalls } = context.client().await?.get(request).await?.into_inner();
+        for recall in &recalls {
+            context.output.answer(&to_json(recall)?, || recalled(recall))?;
+        }
         for entry in &entries {
             let json = to_json(entry)?;
             context.output.answer(&json, || show::entry(entry, &json))?;

@@ -121,7 +121,12 @@ struct Made {
 impl Made {
     fn under(self, revision: String) -> Prepared {
         let Self { chunk, note } = self;
-        Prepared { chunk, note, revision }
+        Prepared {
+            chunk,
+            note,
+            revision,
+            as_of: 0,
+        }
     }
 }
 

@@ -21,7 +21,9 @@ use icomm_proto::log::Hash;
 use icomm_proto::{Origin, v1};
 use prost::Message;
 
+use super::feed::Prepared;
 use super::law::{Audience, Law};
+use super::recall::Voids;
 use super::replica::{History, Replica};
 use super::routes::{Ask, LinkId, Routes};
 use super::session::{Action, Event, Peer};
@@ -39,6 +41,7 @@ mod forks;
 mod heads;
 mod held;
 mod link;
+mod recalling;
 mod receiving;
 mod refilling;
 mod sightings;
@@ -126,6 +129,7 @@ pub struct Exchange {
     // The sizes that peers have signed for since the start, by the key under which the receipt is kept.
     receipts: Mutex<BTreeMap<String, u64>>,
     refills: Mutex<Refills>,
+    voids: Voids,
     routes: Mutex<Routes>,
     links: Mutex<BTreeMap<LinkId, Peer>>,
     next_link: AtomicU64,
@@ -152,7 +156,7 @@ impl Exchange {
         let forks = Forks::open(&*store)?;
         let refills = Mutex::new(Refills::open(&*store)?);
         let cosigned = Cosigned::open(&*store, &law.bundle())?;
-        Ok(Self {
+        let exchange = Self {
             local,
             environment,
             store,
@@ -166,10 +170,13 @@ impl Exchange {
             replicas: Mutex::default(),
             receipts: Mutex::default(),
             refills,
+            voids: Voids::default(),
             routes,
             links: Mutex::default(),
             next_link: AtomicU64::new(0),
-        })
+        };
+        exchange.remember_recalls()?;
+        Ok(exchange)
     }
 
     /// Who this node is.
@@ -222,6 +229,9 @@ impl Exchange {
         self.heads.closed(link);
         let asks = lock(&self.routes).closed(link);
         self.ask(asks);
+        if self.voids.arrived(link) {
+            self.mailbox.changed();
+        }
     }
 
     /// What the session on `link` sees of this node.
@@ -238,10 +248,13 @@ impl Exchange {
             Action::Follow { origin } => self.heads.follow(id, origin),
             Action::Unfollow { origin } => self.heads.unfollow(id, &origin),
             Action::Read { origin, from, .. } => {
-                let prepared = delivery::prepare(&*self.store, &mut lock(policy), peer, &origin, from, self.now());
-                let mut prepared = prepared.unwrap_or_else(|error| {
-                    tracing::error!(%origin, from, peer = %peer.member, %error, "can't serve what was asked for");
-                    None
+                let mut prepared = self.voids.reading(&origin).and_then(|as_of| {
+                    let prepared = delivery::prepare(&*self.store, &mut lock(policy), peer, &origin, from, self.now());
+                    let prepared = prepared.unwrap_or_else(|error| {
+                        tracing::error!(%origin, from, peer = %peer.member, %error, "can't serve what was asked for");
+                        None
+                    });
+                    prepared.map(|prepared| Prepared { as_of, ..prepared })
                 });
                 if let Some(prepared) = &mut prepared {
                     self.count_in(&origin, &mut prepared.revision);
@@ -267,10 +280,14 @@ impl Exchange {
             Action::Adopt(document) => self.adopt(id, peer, &document),
             Action::Consider(testimony) => self.consider(link, testimony),
             Action::Acknowledged(receipt) => self.acknowledged(id, peer, &receipt),
+            Action::Await => self.voids.awaits(id, peer.member.clone()),
+            Action::Recalled(recalls) => self.recalled(id, peer, recalls),
+            Action::Erased(erasures) => self.erasures(id, peer, erasures),
         }
     }
 
-    fn now(&self) -> u64 {
+    /// Seconds since 1970, by this node's clock.
+    pub fn now(&self) -> u64 {
         self.environment.unix_now()
     }
 

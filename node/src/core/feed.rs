@@ -40,6 +40,8 @@ pub struct Prepared {
     pub note: Bytes,
     /// The revision of the policy under which it was made.
     pub revision: String,
+    /// The generation of the log in which it was read: if entries are recalled before it goes, it is made anew.
+    pub as_of: u64,
 }
 
 /// Names one note on its way to the disk; unique within a session.
@@ -58,7 +60,7 @@ pub struct Feed {
     // The last read gave nothing although there was something to read. Reading again at once would give the same.
     stuck: bool,
     // Chunks whose notes are being made durable, in order, each with the ticket of its note.
-    noting: VecDeque<(Ticket, v1::Chunk)>,
+    noting: VecDeque<(Ticket, v1::Chunk, u64)>,
     // Ends of the chunks sent and not yet acknowledged, and how long each is.
     in_flight: VecDeque<(u64, usize)>,
     refill: Refill,
@@ -99,7 +101,7 @@ impl Feed {
     }
 
     fn bytes_under_way(&self) -> usize {
-        let noting = self.noting.iter().map(|(_, chunk)| chunk.body.len());
+        let noting = self.noting.iter().map(|(_, chunk, _)| chunk.body.len());
         noting.chain(self.in_flight.iter().map(|(_, bytes)| *bytes)).sum()
     }
 
@@ -113,18 +115,25 @@ impl Feed {
         self.reading = false;
         let stale = std::mem::take(&mut self.stale);
         self.stuck = prepared.is_none() && !stale;
-        let Prepared { chunk, note, .. } = prepared?;
+        let Prepared { chunk, note, as_of, .. } = prepared?;
         if stale || chunk.from != self.next {
             return None;
         }
         self.next = chunk.from + u64::from(chunk.count);
-        self.noting.push_back((ticket, chunk));
+        self.noting.push_back((ticket, chunk, as_of));
         Some(note)
     }
 
-    /// A note is durable: gives its chunk to send, or nothing if a new want made it stale. Notes become durable in order.
-    pub fn noted(&mut self, ticket: Ticket) -> Option<v1::Chunk> {
-        let (_, chunk) = self.noting.pop_front_if(|(waiting, _)| *waiting == ticket)?;
+    /// A note is durable: gives its chunk to send, or nothing if a new want made it stale, or if it was read in another
+    /// generation of the log than this one; then it is read again. Notes become durable in order.
+    pub fn noted(&mut self, ticket: Ticket, generation: Option<u64>) -> Option<v1::Chunk> {
+        let (_, chunk, as_of) = self.noting.pop_front_if(|(waiting, ..)| *waiting == ticket)?;
+        if generation != Some(as_of) {
+            self.next = chunk.from;
+            self.noting.clear();
+            self.stale = self.reading;
+            return None;
+        }
         self.in_flight
             .push_back((chunk.from + u64::from(chunk.count), chunk.body.len()));
         Some(chunk)
@@ -151,6 +160,7 @@ mod tests {
             },
             note: Bytes::from_static(b"note"),
             revision: String::new(),
+            as_of: 0,
         })
     }
 
@@ -177,7 +187,7 @@ mod tests {
             assert_eq!(reads(&mut feed, 1000), vec![k * 10]);
             assert_eq!(reads(&mut feed, 1000), Vec::<u64>::new(), "one read at a time");
             assert!(feed.prepared(Ticket(k), chunk(k * 10, 10)).is_some());
-            assert_eq!(feed.noted(Ticket(k)).unwrap().from, k * 10);
+            assert_eq!(feed.noted(Ticket(k), Some(0)).unwrap().from, k * 10);
         }
         assert_eq!(reads(&mut feed, 1000), Vec::<u64>::new());
         feed.received(10);
@@ -202,8 +212,8 @@ mod tests {
             Vec::<u64>::new(),
             "two that wait for their notes"
         );
-        feed.noted(Ticket(0)).unwrap();
-        feed.noted(Ticket(1)).unwrap();
+        feed.noted(Ticket(0), Some(0)).unwrap();
+        feed.noted(Ticket(1), Some(0)).unwrap();
         assert_eq!(reads(&mut feed, 1000), Vec::<u64>::new(), "two on their way");
         feed.received(10);
         assert_eq!(reads(&mut feed, 1000), vec![20]);
@@ -216,15 +226,15 @@ mod tests {
         assert_eq!(reads(&mut feed, 1), vec![0], "the first goes at once");
         feed.prepared(Ticket(1), chunk(0, 1)).unwrap();
         assert_eq!(reads(&mut feed, 2), Vec::<u64>::new(), "while its note is written");
-        feed.noted(Ticket(1)).unwrap();
+        feed.noted(Ticket(1), Some(0)).unwrap();
         let little = GATHER_ENTRIES;
         assert_eq!(reads(&mut feed, little), Vec::<u64>::new(), "while it is on its way");
         assert_eq!(reads(&mut feed, little + 1), vec![1], "unless it is worth it");
         feed.prepared(Ticket(2), chunk(1, 9)).unwrap();
-        feed.noted(Ticket(2)).unwrap();
+        feed.noted(Ticket(2), Some(0)).unwrap();
         assert_eq!(reads(&mut feed, 300), vec![10], "the read did not come to the end");
         feed.prepared(Ticket(3), chunk(10, 290)).unwrap();
-        feed.noted(Ticket(3)).unwrap();
+        feed.noted(Ticket(3), Some(0)).unwrap();
         feed.received(10);
         assert_eq!(reads(&mut feed, 301), Vec::<u64>::new());
         feed.received(300);
@@ -251,10 +261,10 @@ mod tests {
         reads(&mut feed, 100);
         feed.prepared(Ticket(2), chunk(0, 10)).unwrap();
         assert!(
-            feed.noted(Ticket(1)).is_none(),
+            feed.noted(Ticket(1), Some(0)).is_none(),
             "the first note does not stand for the second chunk"
         );
-        assert!(feed.noted(Ticket(2)).is_some());
+        assert!(feed.noted(Ticket(2), Some(0)).is_some());
     }
 
     #[test]
@@ -263,5 +273,24 @@ mod tests {
         feed.restart(100);
         assert_eq!(reads(&mut feed, 100), Vec::<u64>::new());
         assert_eq!(reads(&mut feed, 101), vec![100]);
+    }
+
+    #[test]
+    fn what_was_read_before_a_recall_is_read_again_after_it() {
+        let mut feed = Feed::default();
+        feed.restart(0);
+        reads(&mut feed, 900);
+        feed.prepared(Ticket(1), chunk(0, 300)).unwrap();
+        assert_eq!(reads(&mut feed, 900), vec![300]);
+        feed.prepared(Ticket(2), chunk(300, 300)).unwrap();
+        assert_eq!(reads(&mut feed, 900), vec![600]);
+        assert!(feed.noted(Ticket(1), Some(1)).is_none(), "of an older generation");
+        assert!(feed.noted(Ticket(2), Some(1)).is_none());
+        assert!(feed.prepared(Ticket(3), chunk(600, 300)).is_none(), "this one too");
+        assert_eq!(reads(&mut feed, 900), vec![0]);
+        let prepared = chunk(0, 300).map(|prepared| Prepared { as_of: 1, ..prepared });
+        feed.prepared(Ticket(4), prepared).unwrap();
+        assert!(feed.noted(Ticket(4), Some(1)).is_some());
+        assert!(feed.noted(Ticket(5), None).is_none(), "while entries are erased");
     }
 }

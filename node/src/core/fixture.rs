@@ -19,6 +19,7 @@ use time::{Duration, OffsetDateTime, macros::datetime};
 
 use super::exchange::{Exchange, Link, Local, Mailbox};
 use super::law::Law;
+use super::recall::{Appended, Order, Reason};
 use super::replica::{Admission, Held, HeldError, History, Replica};
 use super::routes::LinkId;
 use super::session::{Action, Closed, Event, Peer, Session};
@@ -133,6 +134,43 @@ impl Originator {
             self.commit((from..from + size).map(|index| record(&member, salt * 1_000_000 + index, "Planted Name")));
         }
         self
+    }
+
+    /// Amends the record at `index` or recalls it: the entry, in a commit of its own, and the order of it.
+    pub(crate) fn void(&mut self, index: u64, kind: EntryKind) -> v1::Recall {
+        let before = self.frontier.clone();
+        let first = &self.views[usize::try_from(index).unwrap()];
+        let versions = self
+            .views
+            .iter()
+            .filter(|view| view.head().record_id == first.head().record_id);
+        let version = versions.count() as u32 + 1;
+        let head = EntryHead {
+            kind,
+            version,
+            ..first.head()
+        };
+        let all: Vec<(SectionKind, &[u8])> = match kind {
+            EntryKind::Recall => Vec::new(),
+            _ => first
+                .sections()
+                .iter()
+                .map(|kind| (kind, first.section(kind).unwrap()))
+                .collect(),
+        };
+        let view = seal(&head, &all, &mut StdRng::seed_from_u64(before.size())).unwrap();
+        self.commit([view.clone()]);
+        let appended = Appended {
+            origin: &self.origin,
+            view: &view,
+            before: &before,
+            checkpoint: self.checkpoint(self.size()),
+        };
+        let reason = match kind {
+            EntryKind::Recall => Reason::Error,
+            _ => Reason::Amended,
+        };
+        Order::issue(&appended, reason, UNIX_NOW, &self.key)
     }
 
     pub(crate) fn size(&self) -> u64 {
@@ -303,6 +341,17 @@ pub(crate) fn bilateral(a: &str, b: &str) -> String {
     )
 }
 
+/// The same, with leave to pass records on in the receiver's region.
+pub(crate) fn onward(a: &str, b: &str) -> String {
+    let (no, region) = (
+        r#"onward = { rule = "none" }"#,
+        r#"onward = { rule = "region", sections = ["case"], handling = "H1" }"#,
+    );
+    let text = bilateral(a, b);
+    assert!(text.contains(no), "{text}");
+    text.replace(no, region)
+}
+
 /// A node without a network: the test hands it frames and sees what it would send.
 pub(crate) struct TestNode {
     pub(crate) exchange: Arc<Exchange>,
@@ -341,6 +390,26 @@ impl Did {
                 v1::frame::Body::Refusal(refusal) => Some((refusal.code.as_str(), refusal.origin.as_str())),
                 _ => None,
             })
+            .collect()
+    }
+
+    pub(crate) fn recalls(&self, link: LinkId) -> Vec<&v1::Recall> {
+        self.to(link)
+            .filter_map(|body| match body {
+                v1::frame::Body::Recalls(recalls) => Some(&recalls.recalls),
+                _ => None,
+            })
+            .flatten()
+            .collect()
+    }
+
+    pub(crate) fn erasures(&self, link: LinkId) -> Vec<&v1::Erased> {
+        self.to(link)
+            .filter_map(|body| match body {
+                v1::frame::Body::Erasures(erasures) => Some(&erasures.erased),
+                _ => None,
+            })
+            .flatten()
             .collect()
     }
 
@@ -389,6 +458,11 @@ const STEPS_MAX: usize = 20_000;
 impl TestNode {
     /// A link to `peer`, past the hellos, over which it offers these logs.
     pub(crate) fn link(&mut self, peer: Peer, offers: &[&Originator]) -> (LinkId, Did) {
+        self.link_with(peer, offers, 0)
+    }
+
+    /// The same; the peer says that so many recalls follow.
+    pub(crate) fn link_with(&mut self, peer: Peer, offers: &[&Originator], recalls: u64) -> (LinkId, Did) {
         let link = self.exchange.opened(peer.clone());
         let id = link.id();
         self.sessions.insert(id, (Session::new(peer.clone()), link));
@@ -406,6 +480,7 @@ impl TestNode {
                     checkpoint: log.checkpoint(log.size()),
                 })
                 .collect(),
+            recalls,
         };
         let did = self.frame(id, v1::frame::Body::Hello(hello));
         (id, did)
@@ -510,7 +585,7 @@ impl Mailbox for Letters {
 }
 
 /// Time stands still and nothing is random.
-struct Still;
+pub(crate) struct Still;
 
 impl Clock for Still {
     fn now(&self) -> OffsetDateTime {

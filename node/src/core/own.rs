@@ -60,6 +60,11 @@ impl OwnLog {
         self.frontier.size()
     }
 
+    /// The frontier after them.
+    pub fn frontier(&self) -> &Frontier {
+        &self.frontier
+    }
+
     /// How many of `records` fit into one commit.
     pub fn fits(records: &[Sealed]) -> usize {
         let mut bytes = 0;

@@ -14,12 +14,13 @@
 use bytes::Bytes;
 use icomm_pki::{MemberId, MemberPublicKey};
 use icomm_proto::log::{
-    CHUNK_ENTRIES_MAX, ChunkBody, Frontier, Hash, InvalidCheckpoint, InvalidChunk, InvalidChunkBody, ItemRef,
-    VerifiedCheckpoint, verify_chunk_with, verify_overlay,
+    CHUNK_ENTRIES_MAX, ChunkBody, ChunkBuilder, Frontier, Hash, InvalidCheckpoint, InvalidChunk, InvalidChunkBody,
+    ItemRef, VerifiedCheckpoint, verify_chunk_with, verify_overlay,
 };
 use icomm_proto::{ForeignField, InvalidView, Origin, SectionSet, ViewRef, v1};
 use thiserror::Error;
 
+use super::recall::Voided;
 use crate::store::{Boundary, Store, StoreError, StoredChunk, Widths};
 
 /// What is held already, as far as a chunk overlaps it.
@@ -30,6 +31,11 @@ pub trait Held {
 
     /// The log as it is held up to `size`; `None` if less is.
     fn history(&self, origin: &Origin, size: u64) -> Result<Option<History>, HeldError>;
+
+    /// Which entries of the log are void, so that nothing of them may be stored; none if nothing was recalled.
+    fn voided(&self) -> Option<&Voided> {
+        None
+    }
 }
 
 /// What a log was at a size that is held.
@@ -311,17 +317,32 @@ impl Replica {
         // At most `count`, which is 32 bits wide.
         let overlap = u32::try_from(size.min(end) - from).unwrap_or(count);
         let (known, new) = body.split(overlap);
+        let voided = held.voided();
 
         let mut chunks = Vec::with_capacity(2);
         let mut widened = Vec::new();
+        // What is void widens nothing.
+        let known = match (known, voided) {
+            (Some(known), Some(voided)) => Some(without(&known, from, voided)?),
+            (known, _) => known,
+        };
         if let Some(known) = known
             && let Some(widens) = self.widens(from, &known, admission, held, &mut widened)?
         {
             chunks.push(StoredChunk::overlay(self.origin.clone(), from, known, widens));
         }
         if let Some(new) = new {
-            let admit = |index, view: &ViewRef<'_>| admission.admit(index, view);
-            let (new, frontier, signed) = verify_chunk_with(&self.frontier, signed, new, admit)?.into_parts();
+            let mut is_void = false;
+            let admit = |index, view: &ViewRef<'_>| {
+                if let Some(voided) = voided {
+                    is_void |= voided.covers(&view.entry().head().record_id, index);
+                }
+                admission.admit(index, view)
+            };
+            let (mut new, frontier, signed) = verify_chunk_with(&self.frontier, signed, new, admit)?.into_parts();
+            if let Some(voided) = voided.filter(|_| is_void) {
+                new = without(&new, size, voided)?;
+            }
             self.frontier = frontier.clone();
             self.checkpoint = Some(signed.note().clone());
             chunks.push(StoredChunk::extending(
@@ -382,6 +403,24 @@ impl Replica {
         };
         ours.map_or(Ok(()), |ours| ours.agrees(signed))
     }
+}
+
+/// The same entries with no section of those that are void: it came late, or from somebody who does not know.
+fn without(body: &ChunkBody, from: u64, voided: &Voided) -> Result<ChunkBody, InvalidChunkBody> {
+    let mut rest = ChunkBuilder::with_capacity(body.bytes().len());
+    for (item, index) in body.item_refs().zip(from..) {
+        match item {
+            ItemRef::Withheld(leaf) => rest.withhold(&leaf),
+            ItemRef::Disclosed(bytes) => match ViewRef::parse(bytes) {
+                Ok(view) if voided.covers(&view.entry().head().record_id, index) => {
+                    rest.disclose_with(|out| view.write_redacted(SectionSet::EMPTY, out))
+                }
+                // What is no view is refused by verification.
+                Ok(_) | Err(_) => rest.disclose(bytes),
+            },
+        };
+    }
+    rest.finish()
 }
 
 /// The sections that an item discloses, if it is more than a hash; what is not a view is refused by verification.

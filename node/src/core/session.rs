@@ -4,6 +4,8 @@
 //! ```text
 //!   hello ─▶ ◀─ hello          who I am, my bundle, our agreements, the logs I can serve you
 //!   document ─▶                what your hello lacked (bundle, agreement, suspension)
+//!   recalls ─▶                 what you had from me and is void, before anything else
+//!   ◀─ erasures                signed, once nothing of it is left with you
 //!   ◀─ want(origin, from)      one log each, from a cursor
 //!   chunk ─▶                   entries as views or hashes, up to a signed checkpoint
 //!   ◀─ receipt                 signed, once the chunk is durable
@@ -24,9 +26,10 @@ use icomm_proto::v1::{self, frame::Body};
 use icomm_proto::{Origin, log::Hash};
 
 use super::feed::{Feed, Prepared, Ticket, refill::Looked};
+use super::recall::RecallKey;
 
+mod recalls;
 mod refilling;
-
 mod testimony;
 
 pub use testimony::Testimony;
@@ -128,6 +131,10 @@ pub enum Event {
     Tell(v1::Document),
     /// Say this of a log to the peer.
     Testify(Testimony),
+    /// Tell the peer of these recalls now; they are owed to it.
+    Recall(Vec<v1::Recall>),
+    /// Answers to recalls that the peer told of.
+    Answer(v1::Erasures),
     /// The node is stopping, or the peer lost its standing.
     Stop {
         /// Stable code for the refusal.
@@ -207,6 +214,12 @@ pub enum Action {
     Consider(Testimony),
     /// A receipt from the peer: verify and keep it.
     Acknowledged(v1::Receipt),
+    /// The peer has recalls for this node: serve nothing of its member's logs until they are taken.
+    Await,
+    /// Recalls from the peer: erase, answer with [`Event::Answer`].
+    Recalled(v1::Recalls),
+    /// Answers to recalls from the peer: verify, keep and pass on.
+    Erased(v1::Erasures),
     /// End the session.
     Close(Closed),
 }
@@ -242,6 +255,10 @@ pub trait World {
     fn cosigned(&self, origin: &Origin) -> Vec<v1::Cosigned>;
     /// What the peer lacks according to its hello.
     fn documents_for(&self, hello: &v1::Hello) -> Vec<v1::Document>;
+    /// In which generation a log is read now; none while entries of it are being erased.
+    fn generation(&self, origin: &Origin) -> Option<u64>;
+    /// A frame's worth of the recalls that the peer has not answered, those after the one named; and which was the last.
+    fn recalls(&self, after: Option<&RecallKey>) -> (v1::Recalls, Option<RecallKey>);
     /// Signs that a log is durable here.
     fn receipt(&self, origin: &Origin, size: u64, root: Hash) -> v1::Receipt;
 }
@@ -264,6 +281,10 @@ pub struct Session {
     ticket: Ticket,
     wants: usize,
     doubts: usize,
+    // The hello said that recalls follow.
+    announced_recalls: bool,
+    // The last of the recalls offered after the hello; none when all are.
+    offered_recalls: Option<RecallKey>,
     sent_entries: u64,
     received_entries: u64,
 }
@@ -280,6 +301,8 @@ impl Session {
             ticket: Ticket::default(),
             wants: 0,
             doubts: 0,
+            announced_recalls: false,
+            offered_recalls: None,
             sent_entries: 0,
             received_entries: 0,
         }
@@ -304,6 +327,7 @@ impl Session {
             Event::Opened => {
                 let hello = world.hello();
                 self.offered = hello.heads.iter().filter_map(|head| head.origin.parse().ok()).collect();
+                self.announced_recalls = hello.recalls > 0;
                 actions.push(send(Body::Hello(hello)));
             }
             Event::Frame(frame) => self.on_frame(frame, world, actions),
@@ -340,6 +364,12 @@ impl Session {
                     actions.push(send(testimony.into()));
                 }
             }
+            Event::Recall(recalls) => self.on_recall(recalls, actions),
+            Event::Answer(erasures) => {
+                if self.phase == Phase::Open {
+                    actions.push(send(Body::Erasures(erasures)));
+                }
+            }
             Event::Stop { code, message } => {
                 actions.push(refuse(code, &message, None));
                 self.close(code, &message, false, actions);
@@ -368,6 +398,8 @@ impl Session {
             }
             (_, Body::Refill(refill)) => self.on_refill(refill, actions),
             (_, Body::Refilled(refilled)) => self.on_refilled(&refilled, world, actions),
+            (_, Body::Recalls(recalls)) => self.on_recalls(recalls, actions),
+            (_, Body::Erasures(erasures)) => self.on_erasures(erasures, world, actions),
             (_, Body::Document(document)) if document.document.len() > DOCUMENT_BYTES_MAX => {
                 self.fail("document-too-large", "a document larger than the limit", actions)
             }
@@ -404,6 +436,7 @@ impl Session {
                 .into_iter()
                 .map(|document| send(Body::Document(document))),
         );
+        self.begin_recalls(hello, world, actions);
         for head in &hello.heads {
             self.on_head(head.clone(), actions);
         }
@@ -583,17 +616,21 @@ impl Session {
     }
 
     fn on_noted(&mut self, origin: &Origin, ticket: Ticket, world: &impl World, actions: &mut Vec<Action>) {
-        // The basis may have lapsed while the note was being synced: the note then says more than was sent, never less.
-        if world.servable_size(origin).is_none() {
+        // The basis may have lapsed while the note was being synced, or an entry was recalled: the note then says more than
+        // was sent, never less.
+        let Some(size) = world.servable_size(origin) else {
             return self.withdraw(origin, world, actions);
-        }
+        };
+        let generation = world.generation(origin);
         let Some(feed) = self.feeds.get_mut(origin) else { return };
-        if let Some(chunk) = feed.noted(ticket) {
+        if let Some(chunk) = feed.noted(ticket, generation) {
             self.sent_entries += u64::from(chunk.count);
             actions.push(send(Body::Chunk(chunk)));
-        } else if let Some(refill) = feed.refill_noted(origin, ticket) {
+        } else if let Some(refill) = feed.refill_noted(origin, ticket, generation) {
             self.sent_entries += refill.chunk.as_ref().map_or(0, |chunk| u64::from(chunk.count));
             actions.push(send(Body::Refill(refill)));
+        } else {
+            feed.advance(origin, size, actions);
         }
     }
 

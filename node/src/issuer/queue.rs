@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{COMMIT_BYTES_MAX, IssueError, Placed};
 use crate::core::own::Sealed;
+use crate::core::recall::Reason;
 use crate::store::IntakeKey;
 
 /// Records gathered into one commit at most.
@@ -29,6 +30,8 @@ const LITTLE_BYTES_MAX: usize = 64 << 10;
 pub(super) struct Request {
     pub(super) records: Vec<Sealed>,
     pub(super) bytes: usize,
+    /// Why the one record, an AMEND or a RECALL, voids what stands before it.
+    pub(super) voids: Option<Reason>,
     pub(super) reply: oneshot::Sender<Result<Vec<Placed>, IssueError>>,
     // Held until it is answered, also when its caller went away.
     pub(super) _room: OwnedSemaphorePermit,
@@ -73,12 +76,20 @@ impl State {
     fn gather(&mut self) -> Vec<Request> {
         let (mut records, mut bytes) = (0, 0);
         let mut gathered = Vec::new();
+        // What voids others is a commit by itself: its proof is the frontier before it then.
+        let fits = |next: &mut Request, bytes, first| {
+            bytes + next.bytes <= COMMIT_BYTES_MAX && (next.voids.is_none() || first)
+        };
         while records < COMMIT_RECORDS_MAX
-            && let Some(next) = self.waiting.pop_front_if(|next| bytes + next.bytes <= COMMIT_BYTES_MAX)
+            && let Some(next) = self.waiting.pop_front_if(|next| fits(next, bytes, gathered.is_empty()))
         {
             records += next.records.len();
             bytes += next.bytes;
+            let alone = next.voids.is_some();
             gathered.push(next);
+            if alone {
+                break;
+            }
         }
         self.records -= records;
         self.bytes -= bytes;

@@ -10,6 +10,7 @@ use super::queue::{Queue, Request};
 use super::{IssueError, Placed};
 use crate::core::exchange::Exchange;
 use crate::core::own::{OwnLog, Sealed};
+use crate::core::recall::{Appended, Order, Reason};
 use crate::store::{Batch, Boundary, IntakeKey, Place, Placement, Store, StoreError};
 
 pub(super) struct Writer {
@@ -52,7 +53,10 @@ impl Writer {
         }
         let planned = self.mend().map_err(IssueError::from).and_then(|()| {
             let plan = self.plan(&mut requests)?;
-            let commit = self.commit(&plan.fresh)?;
+            let commit = match requests.iter().find_map(|request| request.voids) {
+                None => self.commit(&plan.fresh)?,
+                Some(reason) => self.commit_voiding(&plan.fresh, reason)?,
+            };
             Ok((plan, commit))
         });
         let (plan, commit) = match planned {
@@ -68,10 +72,14 @@ impl Writer {
             return answer(requests, plan.placed);
         };
         let Plan { keys, placed, .. } = plan;
+        let voids = requests.iter().any(|request| request.voids.is_some());
         self.queue.begin(&keys);
         let (queue, exchange, origin) = (self.queue.clone(), self.exchange.clone(), self.log.origin().clone());
         let done = move |result: Result<(), StoreError>| {
             queue.end(&keys, result.is_err());
+            if voids {
+                exchange.voided(&origin);
+            }
             match result {
                 // INVARIANT: nothing fails from here on. The records are durable, and a caller told otherwise issues them
                 // again.
@@ -132,6 +140,25 @@ impl Writer {
         }
         plan.keys = keys.into_keys().collect();
         Ok(plan)
+    }
+
+    /// A correction or a recall: with its entry, in one batch, goes the order for all holders and the end of what it voids
+    /// here.
+    fn commit_voiding(&mut self, fresh: &[Sealed], reason: Reason) -> Result<Option<(Batch, Boundary)>, IssueError> {
+        let before = self.log.frontier().clone();
+        let (Some((commit, end)), [Sealed { view, .. }]) = (self.commit(fresh)?, fresh) else {
+            return Ok(None);
+        };
+        let appended = Appended {
+            origin: self.log.origin(),
+            view,
+            before: &before,
+            checkpoint: end.checkpoint.clone(),
+        };
+        let order = Order::issue(&appended, reason, self.exchange.now(), &self.key);
+        let mut batch = self.exchange.voiding(self.log.origin(), view, order)?;
+        commit.into_items().into_iter().for_each(|item| batch.push(item));
+        Ok(Some((batch, end)))
     }
 
     /// Usually one chunk; more where the records are large. They share a batch, so all are durable or none is.

@@ -244,7 +244,14 @@ impl Node {
     /// It knows no such record, or does not answer.
     pub async fn record(&self, record_id: &str) -> Result<Vec<v1::Entry>, NetworkError> {
         let record_id = record_id.to_owned();
-        let answer = self.client().await?.get(v1::GetRequest { record_id }).await;
+        let answer = self
+            .client()
+            .await?
+            .get(v1::GetRequest {
+                record_id,
+                history: true,
+            })
+            .await;
         Ok(self.answered("Get", answer)?.entries)
     }
 

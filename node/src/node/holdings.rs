@@ -3,7 +3,7 @@
 use icomm_pki::MemberId;
 use icomm_proto::fork::ForkProof;
 use icomm_proto::log::{Hash, Item};
-use icomm_proto::{InvalidView, Origin, RecordId, View};
+use icomm_proto::{EntryKind, InvalidView, Origin, RecordId, View};
 use thiserror::Error;
 
 use super::Node;
@@ -25,6 +25,33 @@ pub struct HeldEntry {
     pub view: Option<View>,
     /// Whether every disclosed section hashes to what the entry commits to.
     pub verified: bool,
+    /// Whether it still counts.
+    pub state: State,
+}
+
+/// Whether an entry still counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It is known by its hash alone, so nobody here can tell.
+    Unknown,
+    /// It does.
+    Current,
+    /// A later version stands in its place; nothing of it is left.
+    Superseded,
+    /// The record is recalled; nothing of it is left.
+    Recalled,
+}
+
+impl State {
+    /// Its name; none where nobody can tell.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "",
+            Self::Current => "current",
+            Self::Superseded => "superseded",
+            Self::Recalled => "recalled",
+        }
+    }
 }
 
 /// Why something held can't be shown.
@@ -86,7 +113,18 @@ pub struct Forked {
 }
 
 impl Node {
-    /// Every entry held of a record.
+    /// The latest entry of a record in every log that has one.
+    ///
+    /// # Errors
+    /// The store can't read one of them.
+    pub fn latest(&self, id: &RecordId) -> Result<Vec<HeldEntry>, HoldingsError> {
+        let mut entries = self.find(id)?;
+        entries.reverse();
+        entries.dedup_by(|later, earlier| later.origin == earlier.origin);
+        Ok(entries)
+    }
+
+    /// Every entry held of a record, ordered by log and index.
     ///
     /// # Errors
     /// The store can't read one of them.
@@ -107,7 +145,7 @@ impl Node {
                 break;
             };
             for (index, item) in (stretch.from..).zip(stretch.shared_items()).take(limit - entries.len()) {
-                entries.push(entry(origin, index, item)?);
+                entries.push(self.entry(origin, index, item)?);
             }
             next = stretch.end.size();
         }
@@ -207,7 +245,7 @@ impl Node {
 
     fn held(&self, place: &Place) -> Result<HeldEntry, HoldingsError> {
         let item = self.0.store.entry(&place.origin, place.index)?;
-        entry(
+        self.entry(
             &place.origin,
             place.index,
             item.ok_or_else(|| HoldingsError::Missing(place.clone()))?,
@@ -236,22 +274,31 @@ impl Node {
             .unwrap_or_default();
         regions.iter().flat_map(with).collect()
     }
-}
 
-fn entry(origin: &Origin, index: u64, item: Item) -> Result<HeldEntry, HoldingsError> {
-    let (leaf_hash, view, verified) = match item {
-        Item::Withheld(leaf) => (leaf, None, true),
-        Item::Disclosed(bytes) => {
-            let view = View::parse(bytes)?;
-            let verified = view.clone().verify().is_ok();
-            (view.leaf_hash(), Some(view), verified)
-        }
-    };
-    Ok(HeldEntry {
-        origin: origin.clone(),
-        index,
-        leaf_hash,
-        view,
-        verified,
-    })
+    fn entry(&self, origin: &Origin, index: u64, item: Item) -> Result<HeldEntry, HoldingsError> {
+        let (leaf_hash, view, verified) = match item {
+            Item::Withheld(leaf) => (leaf, None, true),
+            Item::Disclosed(bytes) => {
+                let view = View::parse(bytes)?;
+                let verified = view.clone().verify().is_ok();
+                (view.leaf_hash(), Some(view), verified)
+            }
+        };
+        let state = match &view {
+            None => State::Unknown,
+            Some(view) => match self.0.exchange.void(origin, &view.head().record_id) {
+                Some(void) if void.kind == EntryKind::Recall => State::Recalled,
+                Some(void) if void.covers(index) => State::Superseded,
+                Some(_) | None => State::Current,
+            },
+        };
+        Ok(HeldEntry {
+            origin: origin.clone(),
+            index,
+            leaf_hash,
+            view,
+            verified,
+            state,
+        })
+    }
 }

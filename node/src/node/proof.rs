@@ -64,6 +64,9 @@ pub enum ProofError {
     /// Nothing of it is here but hashes.
     #[error("nothing of the record `{0}` is held here, or not this version of it")]
     UnknownRecord(RecordId),
+    /// A record of the log was recalled or corrected meanwhile.
+    #[error("a record of `{0}` was recalled or corrected just now; ask again")]
+    Recalling(Origin),
     /// Another member's record, and its terms don't let it be shown in court.
     #[error("the records of `{origin}` may not be shown outside: {reason}")]
     NotAllowed {
@@ -117,6 +120,7 @@ impl Node {
     pub fn prove(&self, request: &ProofRequest) -> Result<ProofFile, ProofError> {
         check_recipient(&request.recipient)?;
         let (origin, index, view) = self.entry_to_prove(request)?;
+        let as_of = self.0.exchange.generation(&origin);
         let (allowed, terms) = self.outside(&origin, &view)?;
         let asked = request.sections.intersection(view.sections());
         if !asked.is_subset(allowed) {
@@ -164,6 +168,10 @@ impl Node {
                 sections: sections.to_string(),
             },
         )?;
+        // Whoever looks for holders after a recall finds the note only if it was there before.
+        if as_of.is_none() || self.0.exchange.generation(&origin) != as_of {
+            return Err(ProofError::Recalling(origin));
+        }
         Ok(ProofFile {
             bytes: proof.to_bytes(),
             origin,

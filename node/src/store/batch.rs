@@ -328,6 +328,11 @@ impl NoteLog {
         Self("ledger".into())
     }
 
+    /// Signed answers to recalls, given and got.
+    pub fn erasures() -> Self {
+        Self("erasures".into())
+    }
+
     /// Receipts given and got.
     pub fn receipts() -> Self {
         Self("receipts".into())

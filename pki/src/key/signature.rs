@@ -89,17 +89,23 @@ pub enum Domain {
     Bundle,
     /// An enrolment request, by the member key and by the node's libp2p key.
     Enrolment,
+    /// A recall or a correction of a record, by its originator.
+    Recall,
+    /// That nothing is left of what was recalled, by who erased it.
+    Erasure,
 }
 
 impl Domain {
     /// Every domain.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Agreement,
         Self::Suspension,
         Self::Acknowledgement,
         Self::Receipt,
         Self::Bundle,
         Self::Enrolment,
+        Self::Recall,
+        Self::Erasure,
     ];
 
     /// The domain's name in the signed bytes. Names never change and are never used again for something else.
@@ -111,6 +117,8 @@ impl Domain {
             Self::Receipt => "receipt",
             Self::Bundle => "bundle",
             Self::Enrolment => "enrolment",
+            Self::Recall => "recall",
+            Self::Erasure => "erasure",
         }
     }
 

@@ -50,6 +50,12 @@ impl Frontier {
         roots.fold(*last, |right, left| node_hash(left, &right))
     }
 
+    /// The inclusion path of the leaf that is pushed next, under the root with just that leaf added: all that stands before
+    /// it, the nearest subtree first.
+    pub fn path_of_next(&self) -> impl Iterator<Item = &Hash> {
+        self.roots.iter().rev()
+    }
+
     /// The frontier as bytes (layout at the top of this file).
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(8 + Hash::LEN * self.roots.len());

@@ -43,7 +43,9 @@ pub(super) fn entry(entry: &v1::Entry, json: &Value) -> String {
     let mut text = line(entry);
     let _ = write!(text, "\n  leaf hash {}", HEXLOWER.encode(&entry.leaf_hash));
     let _ = write!(text, "\n  verified: {}", yes_no(entry.verified));
-    if !entry.withheld_sections.is_empty() {
+    if matches!(entry.state.as_str(), "superseded" | "recalled") {
+        let _ = write!(text, "\n  {}; nothing of it is left but hashes", entry.state);
+    } else if !entry.withheld_sections.is_empty() {
         let _ = write!(
             text,
             "\n  withheld from this node: {}",
@@ -102,11 +104,17 @@ pub(super) fn table_of(entries: &[v1::Entry]) -> Table {
             verified,
             ..
         } = entry;
+        let erased = matches!(entry.state.as_str(), "superseded" | "recalled");
         let (record, version, disclosed) = if record_id.is_empty() {
             let hash: String = HEXLOWER.encode(&entry.leaf_hash).chars().take(12).collect();
             (format!("#{hash}…"), String::new(), "withheld".to_owned())
         } else {
-            (record_id.clone(), version.to_string(), sections.join(" + "))
+            let disclosed = if erased {
+                entry.state.clone()
+            } else {
+                sections.join(" + ")
+            };
+            (record_id.clone(), version.to_string(), disclosed)
         };
         let (what, when) = gist(entry.record.as_ref());
         let cells = [

@@ -1,10 +1,13 @@
 //! What the store holds, as a replica compares it with what comes in.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use icomm_proto::log::Hash;
 use icomm_proto::{Origin, SectionSet};
 
 use crate::core::delivery;
+use crate::core::recall::Voided;
 use crate::core::replica::{Held, HeldError, History};
 use crate::store::{Batch, Store, StoreError};
 
@@ -13,6 +16,8 @@ pub(super) struct StoreHeld<'a> {
     pub(super) store: &'a dyn Store,
     /// Whether wider views of the log may be on their way to the disk.
     pub(super) widening: bool,
+    /// What is void of the log.
+    pub(super) voided: Option<Arc<Voided>>,
 }
 
 impl Held for StoreHeld<'_> {
@@ -33,17 +38,26 @@ impl Held for StoreHeld<'_> {
         Ok(held)
     }
 
+    fn voided(&self) -> Option<&Voided> {
+        self.voided.as_deref()
+    }
+
     fn history(&self, origin: &Origin, size: u64) -> Result<Option<History>, HeldError> {
         self.wait_for(origin, size)?;
         Ok(History::of(self.store, origin, size)?)
     }
 }
 
+/// Waits until everything that was handed to the store is durable.
+pub(super) fn settle_store(store: &dyn Store) -> Result<(), StoreError> {
+    store.append(Batch::new().set("barrier", Bytes::new()))
+}
+
 impl StoreHeld<'_> {
     /// What was verified may still be on its way to the disk.
     fn wait_for(&self, origin: &Origin, size: u64) -> Result<(), StoreError> {
         if self.widening || self.store.head(origin)?.is_none_or(|head| head.size() < size) {
-            self.store.append(Batch::new().set("barrier", Bytes::new()))?;
+            settle_store(self.store)?;
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use icomm_proto::{Origin, v1};
 
 use super::refilling::KeptEarlier;
 use super::{Exchange, lock};
+use crate::core::recall::RecallKey;
 use crate::core::receipt::Receipt;
 use crate::core::routes::LinkId;
 use crate::core::session::{LOGS_MAX, PROTOCOL, Peer, Testimony, World};
@@ -59,6 +60,7 @@ impl World for LinkWorld<'_> {
             node: local.node.to_string(),
             bundle_version: self.exchange.law.bundle().version(),
             agreements: self.exchange.law.shared_with(&self.link.peer.member),
+            recalls: self.exchange.voids.owed_len(&self.link.peer.member) as u64,
             heads: heads
                 .map(|(origin, checkpoint, _)| v1::Head {
                     origin: origin.to_string(),
@@ -132,6 +134,14 @@ impl World for LinkWorld<'_> {
         let mut documents = self.exchange.law.documents_for(&self.link.peer.member, hello);
         documents.extend(self.exchange.forks.documents());
         documents
+    }
+
+    fn generation(&self, origin: &Origin) -> Option<u64> {
+        self.exchange.voids.reading(origin)
+    }
+
+    fn recalls(&self, after: Option<&RecallKey>) -> (v1::Recalls, Option<RecallKey>) {
+        self.exchange.recalls_for(&self.link.peer, after)
     }
 
     fn receipt(&self, origin: &Origin, size: u64, root: Hash) -> v1::Receipt {

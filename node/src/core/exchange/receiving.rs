@@ -57,6 +57,8 @@ impl Exchange {
         let held = StoreHeld {
             store: &*self.store,
             widening: replica.widening.load(Ordering::Acquire) > 0,
+            // INVARIANT: looked up under the log's lock, which a recall takes too: what it voids is not stored after it.
+            voided: self.voids.of(origin),
         };
         let accepted = machine.accept(chunk, admission, &held)?;
         if accepted.chunks.is_empty()

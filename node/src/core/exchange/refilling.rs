@@ -61,6 +61,10 @@ fn revisions_key(origin: &Origin, via: &MemberId) -> String {
 impl Exchange {
     /// Looks on in a log for what `link`'s peer may have more of than it was given under `before`.
     pub(super) fn look(&self, link: &Link, origin: Origin, ticket: Ticket, (from, until): (u64, u64), before: &str) {
+        let Some(as_of) = self.generation(&origin) else {
+            let looked = None;
+            return self.mailbox.post(link.id, Event::Looked { origin, ticket, looked });
+        };
         let looked = self.try_look(link, &origin, (from, until), before);
         let mut looked = looked.unwrap_or_else(|error| {
             tracing::error!(%origin, from, peer = %link.peer.member, %error, "can't look for what is wider now");
@@ -68,6 +72,9 @@ impl Exchange {
         });
         if let Some(looked) = &mut looked {
             self.count_in(&origin, &mut looked.revision);
+            if let Some(prepared) = &mut looked.prepared {
+                prepared.as_of = as_of;
+            }
         }
         self.mailbox.post(link.id, Event::Looked { origin, ticket, looked });
     }

@@ -15,6 +15,7 @@ mod cosigned;
 mod documents;
 mod floods;
 mod forks;
+mod recalls;
 mod refilling;
 
 /// What `work` counted, in Prometheus' words.

@@ -46,8 +46,8 @@ enum Step {
     Stuck,
     /// A look is under way.
     Looking(Ticket),
-    /// The note of this chunk is on its way to the disk.
-    Noting(Ticket, Box<v1::Chunk>, u64),
+    /// The note of this chunk is on its way to the disk: how far it goes, and in which generation of the log it was read.
+    Noting(Ticket, Box<v1::Chunk>, u64, u64),
     /// The chunk up to here is on its way to the peer.
     Sent(u64),
 }
@@ -147,8 +147,8 @@ impl Feed {
             return None;
         }
         match prepared {
-            Some(Prepared { chunk, note, .. }) => {
-                self.refill.step = Step::Noting(ticket, Box::new(chunk), through);
+            Some(Prepared { chunk, note, as_of, .. }) => {
+                self.refill.step = Step::Noting(ticket, Box::new(chunk), through, as_of);
                 Some(note)
             }
             None => {
@@ -158,10 +158,14 @@ impl Feed {
         }
     }
 
-    /// A note is durable: gives its refill to send, unless the terms changed again.
-    pub fn refill_noted(&mut self, origin: &Origin, ticket: Ticket) -> Option<v1::Refill> {
+    /// A note is durable: gives its refill to send, unless the terms changed again, or entries were recalled meanwhile.
+    pub fn refill_noted(&mut self, origin: &Origin, ticket: Ticket, generation: Option<u64>) -> Option<v1::Refill> {
         match std::mem::take(&mut self.refill.step) {
-            Step::Noting(waiting, chunk, through) if waiting == ticket => {
+            Step::Noting(waiting, _, _, as_of) if waiting == ticket && generation != Some(as_of) => {
+                self.refill.step = Step::Stuck;
+                None
+            }
+            Step::Noting(waiting, chunk, through, _) if waiting == ticket => {
                 self.refill.step = Step::Sent(through);
                 Some(v1::Refill {
                     origin: origin.to_string(),

@@ -79,6 +79,12 @@ impl World for TestWorld {
     fn documents_for(&self, _: &v1::Hello) -> Vec<v1::Document> {
         self.documents.clone()
     }
+    fn generation(&self, _: &Origin) -> Option<u64> {
+        Some(0)
+    }
+    fn recalls(&self, _: Option<&RecallKey>) -> (v1::Recalls, Option<RecallKey>) {
+        (v1::Recalls::default(), None)
+    }
     fn receipt(&self, origin: &Origin, size: u64, _: Hash) -> v1::Receipt {
         v1::Receipt {
             origin: origin.to_string(),
@@ -157,6 +163,7 @@ fn prepared(from: u64, count: u32) -> Event {
         chunk,
         note: Bytes::from_static(b"note"),
         revision: "r1".into(),
+        as_of: 0,
     });
     Event::Prepared {
         origin: "KE/main".parse().unwrap(),

@@ -1,0 +1,190 @@
+//! Who was given a record, who has erased it, and who has not answered.
+//!
+//! What this node gave is told by its own notes. What a holder gave to others is told by that holder alone, in its answer to
+//! a recall: before one, it is not known here, and is said not to be.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use icomm_pki::Role;
+use icomm_proto::{Origin, RecordId, v1};
+
+use super::{HoldingsError, Node};
+use crate::core::recall::{Kept, Void, answers, has_file, holders};
+use crate::store::Place;
+
+/// Who was given a record.
+#[derive(Debug, Clone)]
+pub struct Who {
+    /// By which log it is recalled or corrected.
+    pub recalls: Vec<(Origin, Kept)>,
+    /// Each holder once for every way on which it was given something.
+    pub holders: Vec<Holder>,
+}
+
+/// Somebody who was given some of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// The record's log.
+    pub origin: Origin,
+    /// The member; of a file: who has it, in words.
+    pub member: String,
+    /// Its node; empty if it has a file.
+    pub node: String,
+    /// Who says it passed it on; none: this node itself.
+    pub via: Option<String>,
+    /// What it was given.
+    pub handovers: Vec<Handover>,
+    /// Whether some of that is not recalled.
+    pub holds: bool,
+    /// Since when it has to erase something, in seconds since 1970.
+    pub asked_since: Option<u64>,
+    /// When it had, by its own signature.
+    pub erased: Option<u64>,
+    /// An office, which may pass it on; to whom, it tells in its answer to a recall.
+    pub passes_on: bool,
+}
+
+/// Something that was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handover {
+    /// The version, if it is known here.
+    pub version: Option<u32>,
+    /// The entry.
+    pub index: u64,
+    /// When, in seconds since 1970.
+    pub time: u64,
+    /// Which sections.
+    pub sections: String,
+    /// Agreement, version and grant of each basis.
+    pub bases: Vec<String>,
+}
+
+/// What is known of one record in one log.
+struct Known<'a> {
+    origin: &'a Origin,
+    versions: BTreeMap<u64, u32>,
+    kept: Option<&'a Kept>,
+    answers: BTreeMap<String, v1::Erased>,
+}
+
+impl Node {
+    /// By which logs a record is recalled or corrected, as far as this node was told.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn recalls_of(&self, record: &RecordId) -> Result<Vec<(Origin, Kept)>, HoldingsError> {
+        let store = &*self.0.store;
+        let mut recalls = Vec::new();
+        for origin in self.0.exchange.recalling(record) {
+            let kept = Kept::of(store, &(origin.clone(), *record))?;
+            recalls.extend(kept.map(|kept| (origin, kept)));
+        }
+        Ok(recalls)
+    }
+
+    /// Who was given any of a record; none if nothing is known of it here. Reads all notes of disclosures.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn who(&self, record: &RecordId) -> Result<Option<Who>, HoldingsError> {
+        let store = &*self.0.store;
+        let recalls = self.recalls_of(record)?;
+        let places: BTreeSet<Place> = store.find(record)?.into_iter().collect();
+        let mut origins: BTreeSet<&Origin> = places.iter().map(|place| &place.origin).collect();
+        origins.extend(recalls.iter().map(|(origin, _)| origin));
+        if origins.is_empty() {
+            return Ok(None);
+        }
+        let found = holders(store, &places)?;
+        let mut all = Vec::new();
+        for origin in origins {
+            let mut versions = BTreeMap::new();
+            for place in places.iter().filter(|place| place.origin == *origin) {
+                let view = self.view_at(place)?;
+                versions.extend(view.map(|view| (place.index, view.head().version)));
+            }
+            let kept = recalls
+                .iter()
+                .find(|(recalled, _)| recalled == origin)
+                .map(|(_, kept)| kept);
+            let answers = answers(store, &(origin.clone(), *record))?;
+            let known = Known {
+                origin,
+                versions,
+                kept,
+                answers: answers.into_iter().map(|erased| (erased.by.clone(), erased)).collect(),
+            };
+            let given = found.iter().filter(|(place, _)| place.origin == *origin);
+            self.holders_of(&known, given.flat_map(|(_, holders)| holders), &mut all);
+        }
+        let holders = all;
+        Ok(Some(Who { recalls, holders }))
+    }
+
+    fn holders_of<'a>(&self, known: &Known<'_>, given: impl Iterator<Item = &'a v1::Holder>, all: &mut Vec<Holder>) {
+        let asked = known.kept.map(|kept| kept.time);
+        self.add_holders(known, None, asked, given, all);
+        let own = self.0.exchange.local().member.as_str();
+        for (by, erased) in known.answers.iter().filter(|(by, _)| *by != own) {
+            self.add_holders(known, Some(by), Some(erased.time), erased.passed_on.iter(), all);
+        }
+    }
+
+    /// The holders that somebody names, each with all that it was given.
+    fn add_holders<'a>(
+        &self,
+        known: &Known<'_>,
+        via: Option<&str>,
+        asked: Option<u64>,
+        given: impl Iterator<Item = &'a v1::Holder>,
+        all: &mut Vec<Holder>,
+    ) {
+        let mut by_holder: BTreeMap<(&str, &str), Vec<&v1::Holder>> = BTreeMap::new();
+        for holder in given {
+            by_holder
+                .entry((&holder.member, &holder.node))
+                .or_default()
+                .push(holder);
+        }
+        let void = known.kept.map(Kept::void);
+        let is_void = |holder: &&v1::Holder| void.is_some_and(|void: Void| void.covers(holder.index));
+        for ((member, node), given) in by_holder {
+            let must_erase = given.iter().copied().any(|holder| is_void(&holder));
+            // An answer to an earlier correction does not stand for a later one.
+            let answer = known.answers.get(member).filter(|_| !node.is_empty());
+            let answer = answer.filter(|answer| known.kept.is_some_and(|kept| kept.order.index == answer.index));
+            let outside = given.iter().copied().any(has_file);
+            all.push(Holder {
+                origin: known.origin.clone(),
+                member: member.to_owned(),
+                node: node.to_owned(),
+                via: via.map(str::to_owned),
+                holds: outside || !given.iter().copied().all(|holder| is_void(&holder)),
+                asked_since: asked.filter(|_| must_erase && !outside),
+                erased: answer.filter(|_| must_erase).map(|answer| answer.time),
+                passes_on: self.is_office(member) && answer.is_none(),
+                handovers: given.into_iter().map(|holder| known.handover(holder)).collect(),
+            });
+        }
+    }
+
+    fn is_office(&self, member: &str) -> bool {
+        let member = member.parse().ok();
+        let bundle = self.bundle();
+        member
+            .and_then(|member| bundle.member(&member))
+            .is_some_and(|entry| entry.role == Role::Regional)
+    }
+}
+
+impl Known<'_> {
+    fn handover(&self, holder: &v1::Holder) -> Handover {
+        Handover {
+            version: self.versions.get(&holder.index).copied(),
+            index: holder.index,
+            time: holder.time,
+            sections: holder.sections.clone(),
+            bases: holder.bases.clone(),
+        }
+    }
+}
