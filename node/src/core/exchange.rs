@@ -124,7 +124,7 @@ pub struct Exchange {
     replicas: Mutex<BTreeMap<Origin, Arc<HeldReplica>>>,
     heads: Arc<Heads>,
     forks: Forks,
-    cosigned: Cosigned,
+    cosigned: Arc<Cosigned>,
     sightings: Sightings,
     // The sizes that peers have signed for since the start, by the key under which the receipt is kept.
     receipts: Mutex<BTreeMap<String, u64>>,
@@ -155,7 +155,7 @@ impl Exchange {
         let ledger = Ledger::open(store.clone(), line, local.key.clone())?;
         let forks = Forks::open(&*store)?;
         let refills = Mutex::new(Refills::open(&*store)?);
-        let cosigned = Cosigned::open(&*store, &law.bundle())?;
+        let cosigned = Arc::new(Cosigned::open(&*store, &law.bundle())?);
         let exchange = Self {
             local,
             environment,

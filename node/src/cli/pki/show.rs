@@ -136,6 +136,7 @@ fn bundle(bundle: &TrustBundle) -> Value {
         "trust_domain": bundle.trust_domain.as_str(),
         "issued": moment(bundle.issued),
         "expires": moment(bundle.expires),
+        "quorum": bundle.quorum.map_or_else(|| "a majority of the witnesses".to_owned(), |quorum| quorum.to_string()),
         "root_fingerprint": Fingerprint::of_certificate(&bundle.root).to_string(),
         "members": members.collect::<Vec<_>>(),
     })

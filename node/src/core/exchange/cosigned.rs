@@ -35,9 +35,9 @@ const SETTLED_PREFIX: &str = "settled/";
 pub(super) struct Cosigned(Mutex<BTreeMap<Origin, Words>>);
 
 /// Of one log.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Words {
-    /// The latest of each witness, all of the history that is held here.
+    /// The latest of each witness, durable, and all of the history that is held here.
     said: BTreeMap<MemberId, Word>,
     /// Those of more entries than are held.
     ahead: BTreeMap<MemberId, Word>,
@@ -180,17 +180,23 @@ impl Words {
         sizes.into_iter().find(enough).unwrap_or(0)
     }
 
-    /// Keeps the largest note that bears a quorum's lines itself; what it is now, if it grew.
-    fn settle(&mut self, origin: &Origin, bundle: &VerifiedBundle) -> Option<Bytes> {
+    /// Takes in words; of each witness that for the most entries stays.
+    fn hear(&mut self, news: Vec<(MemberId, Word)>) {
+        for (witness, word) in news {
+            if self.said.get(&witness).is_none_or(|known| known.size < word.size) {
+                self.said.insert(witness, word);
+            }
+        }
+    }
+
+    /// Keeps the largest note that bears a quorum's lines itself.
+    fn settle(&mut self, origin: &Origin, bundle: &VerifiedBundle) {
         let known = self.settled.as_ref().map_or(0, |(size, _)| *size);
-        let (size, note) = self
-            .notes()
-            .into_iter()
-            .rev()
-            .find(|(size, _)| *size > known && reached(bundle, origin, self.witnesses_of(|said| said == *size)))?;
-        let note = Bytes::from(note.to_bytes());
-        self.settled = Some((size, note.clone()));
-        Some(note)
+        let quorum = |size: u64| reached(bundle, origin, self.witnesses_of(|said| said == size));
+        let mut larger = self.notes().into_iter().rev().filter(|(size, _)| *size > known);
+        if let Some((size, note)) = larger.find(|(size, _)| quorum(*size)) {
+            self.settled = Some((size, note.to_bytes().into()));
+        }
     }
 }
 
@@ -300,38 +306,47 @@ impl Exchange {
         Ok(news)
     }
 
-    /// Keeps words for what is held, and tells them to others once they are durable; the rest waits until it is held.
+    /// Keeps words for what is held; once they are durable they count, and are told to others. The rest waits until so much
+    /// is held.
     fn take(&self, origin: &Origin, news: Vec<(MemberId, Word)>, from: Option<LinkId>) {
         let held = self.heads.size(origin).unwrap_or(0);
-        let bundle = self.law.bundle();
-        let (mut batch, mut told) = (Batch::new(), Vec::new());
-        {
+        let (news, ahead): (Vec<_>, Vec<_>) = news.into_iter().partition(|(_, word)| word.size <= held);
+        let mut words = {
             let mut all = lock(&self.cosigned.0);
             let words = all.entry(origin.clone()).or_default();
-            for (witness, word) in news {
-                if word.size > held {
-                    words.ahead.insert(witness, word);
-                    continue;
-                }
-                batch = batch.set(format!("{WORDS_PREFIX}{origin}/{witness}"), word.note.to_bytes());
-                told.push(message(origin, &word.note));
-                words.said.insert(witness, word);
-            }
-            if let Some(note) = words.settle(origin, &bundle) {
-                batch = batch.set(format!("{SETTLED_PREFIX}{origin}"), note);
-            }
-        }
-        if told.is_empty() {
+            words.ahead.extend(ahead);
+            words.clone()
+        };
+        if news.is_empty() {
             return;
+        }
+        let bundle = self.law.bundle();
+        let (mut batch, mut told) = (Batch::new(), Vec::new());
+        // Before one of the words of which it is made is replaced.
+        words.settle(origin, &bundle);
+        for (witness, word) in &news {
+            batch = batch.set(format!("{WORDS_PREFIX}{origin}/{witness}"), word.note.to_bytes());
+            told.push(message(origin, &word.note));
+        }
+        words.hear(news.clone());
+        words.settle(origin, &bundle);
+        if let Some((_, note)) = &words.settled {
+            batch = batch.set(format!("{SETTLED_PREFIX}{origin}"), note.clone());
         }
         let links: Vec<LinkId> = lock(&self.links)
             .keys()
             .copied()
             .filter(|link| Some(*link) != from)
             .collect();
-        let mailbox = self.mailbox.clone();
+        let (mailbox, cosigned, origin) = (self.mailbox.clone(), self.cosigned.clone(), origin.clone());
         let done = move |result: Result<(), StoreError>| match result {
             Ok(()) => {
+                if let Some(words) = lock(&cosigned.0).get_mut(&origin) {
+                    words.hear(news);
+                    words.settle(&origin, &bundle);
+                    let settled = metrics::gauge!("icomm_settled_entries", "origin" => origin.to_string());
+                    settled.set(words.settled(&origin, &bundle) as f64);
+                }
                 for (link, said) in links.iter().flat_map(|link| told.iter().map(move |said| (link, said))) {
                     mailbox.post(*link, Event::Testify(Testimony::Cosigned(said.clone())));
                 }

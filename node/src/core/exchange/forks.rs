@@ -36,7 +36,9 @@ impl Forks {
     pub(super) fn open(store: &dyn Store) -> Result<Self, StoreError> {
         let kept = store.scan_state(FORKS_PREFIX)?.into_iter();
         let proofs = kept.filter_map(|(key, proof)| Some((key.strip_prefix(FORKS_PREFIX)?.parse().ok()?, proof)));
-        Ok(Self(RwLock::new(proofs.collect())))
+        let proofs: BTreeMap<Origin, Bytes> = proofs.collect();
+        count(proofs.len());
+        Ok(Self(RwLock::new(proofs)))
     }
 
     fn read(&self) -> RwLockReadGuard<'_, BTreeMap<Origin, Bytes>> {
@@ -64,6 +66,7 @@ impl Forks {
             return Err(Unproved::TooMany);
         }
         forks.insert(origin.clone(), proof);
+        count(forks.len());
         Ok(true)
     }
 }
@@ -183,6 +186,10 @@ impl Exchange {
         self.publish(&[(Audience::Everyone, document(proof))], received);
         Ok(kept?)
     }
+}
+
+fn count(forks: usize) {
+    metrics::gauge!("icomm_forked_logs").set(forks as f64);
 }
 
 fn document(proof: Bytes) -> v1::Document {

@@ -118,6 +118,11 @@ fn without_its_word_on_disk_a_witness_tells_nobody() {
     store.fail(true);
     assert!(told(&hub.second(), originator).is_empty());
     assert!(store.scan_state("cosigned/").unwrap().is_empty());
+    // Nor who comes later.
+    let (late, did) = hub.link(network.peer("KE"), &[&ke]);
+    assert!(told(&did, late).is_empty());
+    store.fail(false);
+    assert_eq!(told(&hub.second(), late), [("KE/main".to_owned(), 1, vec!["RILO-ESA"])]);
 }
 
 #[test]
