@@ -28,6 +28,7 @@ mod convert;
 mod door;
 mod http;
 mod meter;
+mod preview;
 mod refusal;
 mod service;
 pub mod sink;

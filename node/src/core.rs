@@ -17,6 +17,7 @@
 //! | [`disclosure`] | the durable note of what was disclosed |
 //! | [`ledger`] | the notes of disclosures as a signed log of their own |
 //! | [`recall`] | what originators void: orders, erasing, signed answers |
+//! | [`refused`] | the report of documents that do not count |
 //! | [`receipt`] | the receiver's signature over what it stored |
 //! | [`tally`] | what is held of a log, counted while verifying it |
 
@@ -31,6 +32,7 @@ pub mod ledger;
 pub mod own;
 pub mod recall;
 pub mod receipt;
+pub mod refused;
 pub mod replica;
 pub mod routes;
 pub mod session;

@@ -80,7 +80,8 @@ impl Earlier {
     }
 }
 
-fn weigh(lane: &Lane, origin: &MemberId, class: &[u8]) -> SectionSet {
+/// The sections that a lane gives of a class.
+pub(crate) fn weigh(lane: &Lane, origin: &MemberId, class: &[u8]) -> SectionSet {
     let Ok(class) = Class::parse(class, origin) else {
         return SectionSet::EMPTY;
     };

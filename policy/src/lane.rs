@@ -54,7 +54,7 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    const ALWAYS: Self = Self {
+    pub(crate) const ALWAYS: Self = Self {
         from: 0,
         until: u64::MAX,
     };
@@ -393,7 +393,7 @@ fn law_policies(overlays: &[Overlay]) -> Result<PolicySet, Forbidden> {
 }
 
 /// The grants from `from` to `to` that are in force at `now`; cuts `window` where that changes.
-fn grants_in_force<'a>(
+pub(crate) fn grants_in_force<'a>(
     book: &'a Book,
     from: &MemberId,
     to: &MemberId,

@@ -14,7 +14,7 @@ use rand::{RngExt, SeedableRng};
 
 use icomm_pki::{MemberId, Role};
 use icomm_policy::agreement::{Categories, Grant, HandlingCode, Onward, OnwardRule, Purpose, Side, Terms};
-use icomm_policy::{DocumentKind, KeyDirectory, Overlay, Policy, Request, SessionPolicy};
+use icomm_policy::{Agreement, DocumentKind, KeyDirectory, Overlay, Policy, Request, SessionPolicy};
 use icomm_proto::{RecordKind, SectionKind, SectionSet, Sensitivity, v1};
 
 #[path = "support/world.rs"]
@@ -606,4 +606,73 @@ fn decisions_agree_with_a_naive_model() {
         went.values().all(|(_, permitted)| *permitted >= 40),
         "too little goes: {went:?}"
     );
+}
+
+/// What a next version would change, before anybody signs it: the naive answer without it and with it.
+#[test]
+fn prospects_agree_with_a_naive_model() {
+    let world = world();
+    let (mut wider, mut narrower) = (0, 0);
+    for seed in 0..60 {
+        let mut rng = SmallRng::seed_from_u64(seed ^ 0xd1f);
+        let mut scene = random_scene(&mut rng);
+        let policies = policies(&world, &scene);
+        let mut next = scene.agreements.last().unwrap().clone();
+        let parties: Vec<String> = next.parties.iter().map(|party| party.member.to_string()).collect();
+        let parties: Vec<&str> = parties.iter().map(String::as_str).collect();
+        next.version += 1;
+        next.in_force_until = None;
+        next.grants = (0..3).map(|_| random_grant(&mut rng, &parties)).collect();
+        let agreement = Agreement::new(next.clone()).unwrap();
+        let prospects: BTreeMap<_, _> = policies
+            .iter()
+            .map(|(owner, policy)| (owner.clone(), policy.suppose(&agreement, 0).unwrap()))
+            .collect();
+        let without: BTreeMap<_, _> = policies
+            .iter()
+            .map(|(owner, policy)| (owner.clone(), policy.suppose_without(agreement.id()).unwrap()))
+            .collect();
+        let before = Scene {
+            agreements: scene.agreements.clone(),
+            suspensions: scene.suspensions.clone(),
+            laws: scene.laws.clone(),
+        };
+        scene.agreements.push(next);
+        let none = Scene {
+            agreements: before
+                .agreements
+                .iter()
+                .filter(|terms| terms.id != *agreement.id())
+                .cloned()
+                .collect(),
+            suspensions: before.suspensions.clone(),
+            laws: before.laws.clone(),
+        };
+        for _ in 0..30 {
+            let holder = *["KE", "RILO-ESA"].choose(&mut rng).unwrap();
+            let origin = *["KE", holder].choose(&mut rng).unwrap();
+            let receiver = *MEMBERS.choose(&mut rng).unwrap();
+            let class = random_class(&mut rng, origin);
+            let q = Question {
+                origin: member(origin),
+                holder: member(holder),
+                receiver: member(receiver),
+                purpose: None,
+                class: &class,
+                now: START + rng.random_range(0..11) * DAY,
+            };
+            let expected = |scene| naive(&world, scene, &q).unwrap_or_default();
+            let (now, then, gone) = (expected(&before), expected(&scene), expected(&none));
+            let (to, record) = (world.receiver(receiver), view(&class));
+            let mut comparison = prospects[&q.holder].compare(&q.origin, &to, q.now);
+            for _ in 0..2 {
+                assert_eq!(comparison.gives(&record.borrowed()), (now, then), "seed {seed}");
+            }
+            let mut stopped = without[&q.holder].compare(&q.origin, &to, q.now);
+            assert_eq!(stopped.gives(&record.borrowed()), (now, gone), "seed {seed}");
+            wider += u32::from(!then.is_subset(now));
+            narrower += u32::from(!now.is_subset(then));
+        }
+    }
+    assert!(wider >= 40 && narrower >= 40, "too little changes: {wider} {narrower}");
 }

@@ -9,11 +9,12 @@ use crate::{
     core::{
         exchange::{Cosignature, Witnessed},
         recall::Kept,
+        refused::RefusedDocument,
     },
     link::{DialState, Outcome as ProbeOutcome, Probe, Report},
     node::{
         AgreementStatus, Check, Forked, Handover, HeldEntry, Holder, Level, LinkStatus, LogStatus, Outcome, ProofFile,
-        Recalled, Status, Who,
+        Recalled, Status, SuspensionState, Who,
     },
 };
 
@@ -392,6 +393,7 @@ pub(super) fn agreement(status: AgreementStatus) -> v1::Agreement {
         agreement,
         signed_by,
         standing,
+        suspensions,
         document,
     } = status;
     let terms = agreement.terms();
@@ -412,6 +414,48 @@ pub(super) fn agreement(status: AgreementStatus) -> v1::Agreement {
         in_force_until: terms.in_force_until.map(|day| day.to_string()).unwrap_or_default(),
         title: terms.title.clone(),
         document: document.into(),
+        suspensions: suspensions.into_iter().map(suspension).collect(),
+    }
+}
+
+fn suspension(state: SuspensionState) -> v1::SuspensionState {
+    let SuspensionState {
+        by,
+        at,
+        reason,
+        acknowledged,
+    } = state;
+    let seen = |(by, at): (icomm_pki::MemberId, u64)| v1::SuspensionAcknowledged { by: by.to_string(), at };
+    v1::SuspensionState {
+        by: by.to_string(),
+        at,
+        reason,
+        acknowledged: acknowledged.into_iter().map(seen).collect(),
+    }
+}
+
+pub(super) fn refused(report: RefusedDocument) -> v1::RefusedDocument {
+    let RefusedDocument {
+        time,
+        peer,
+        by_peer,
+        kind,
+        agreement,
+        version,
+        code,
+        reason,
+        sha256,
+    } = report;
+    v1::RefusedDocument {
+        time,
+        peer,
+        by_peer,
+        kind,
+        agreement: agreement.unwrap_or_default(),
+        version: version.unwrap_or_default(),
+        code,
+        reason,
+        sha256,
     }
 }
 

@@ -11,6 +11,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::{
     convert,
     meter::observed,
+    preview,
     refusal::{unknown, unreadable},
     watch,
 };
@@ -114,6 +115,7 @@ async fn import_batch(node: Node, request: v1::ImportRequest) -> Result<v1::Impo
 #[tonic::async_trait]
 impl node_server::Node for Service {
     type ImportStream = BoxStream<'static, Result<v1::ImportReply, Status>>;
+    type PreviewAgreementStream = BoxStream<'static, Result<v1::PreviewAgreementReply, Status>>;
     type WatchStream = BoxStream<'static, Result<v1::Entry, Status>>;
 
     async fn status(&self, _: Request<v1::StatusRequest>) -> Result<Response<v1::StatusReply>, Status> {
@@ -302,7 +304,13 @@ impl node_server::Node for Service {
     ) -> Result<Response<v1::ListAgreementsReply>, Status> {
         observed("ListAgreements", async {
             let agreements = self.node.agreements().into_iter().map(convert::agreement).collect();
-            Ok(v1::ListAgreementsReply { agreements })
+            let refused = self
+                .node
+                .refused_documents()?
+                .into_iter()
+                .map(convert::refused)
+                .collect();
+            Ok(v1::ListAgreementsReply { agreements, refused })
         })
         .await
     }
@@ -338,6 +346,16 @@ impl node_server::Node for Service {
             let v1::SuspendAgreementRequest { id, reason } = request.into_inner();
             self.blocking(move |node| Ok(convert::agreement(node.suspend_agreement(&id, &reason)?)))
                 .await
+        })
+        .await
+    }
+
+    async fn preview_agreement(
+        &self,
+        request: Request<v1::PreviewAgreementRequest>,
+    ) -> Result<Response<Self::PreviewAgreementStream>, Status> {
+        observed("PreviewAgreement", async {
+            Ok(preview::replies(self.node.clone(), request.into_inner(), self.stop.clone())?.boxed())
         })
         .await
     }

@@ -3,17 +3,23 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use icomm_pki::MemberId;
+use icomm_pki::{MemberId, moment_at};
 use icomm_policy::agreement::{
     Agreement as Agreements, AgreementId, Day, SignedAgreement, bilateral, contribution, regional,
 };
 use icomm_proto::v1;
 
-use super::{Context, Exit, Failure, files, json::to_json, output::table};
+use super::{
+    Context, Exit, Failure, files,
+    json::to_json,
+    output::{moment, table},
+};
 use crate::{
     causes::chain,
     node::{self, start},
 };
+
+mod dry_run;
 
 /// Agreements, the legal bases
 #[derive(Debug, Subcommand)]
@@ -93,36 +99,52 @@ pub(super) struct Sign {
 #[command(after_help = "\
 Refused: a party's signature missing or wrong, a version that is not newer, another text under the same version.
 
-Example:
-  icomm agreement accept ke-ug-both.json")]
+With --dry-run nothing is adopted: every log is gone over, and it is told which partner would get more or less of how many
+records, and how many of these it has already. That needs no signatures, so it can be asked of a draft before anybody
+signs. It ends with exit code 5 if anything would change, with 0 if nothing would.
+
+Examples:
+  icomm agreement accept ke-ug-both.json
+  icomm agreement accept ke-ug-v2.toml --dry-run --json")]
 pub(super) struct Accept {
-    /// The signed document
+    /// The signed document; with --dry-run also a draft
     file: PathBuf,
+    /// Only say what would change
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// Stop an agreement at once, by this side alone
 #[derive(Debug, Args)]
 #[command(after_help = "\
-From the moment this returns, nothing more goes out under it; the other parties are told.
+From the moment this returns, nothing more goes out under it and nothing comes in; the other parties are told, and
+acknowledge it: `icomm agreement show` says when. What went before stays, under its terms.
 
-Example:
-  icomm agreement suspend ke-ug-2026 --reason 'court order 12/2026'")]
+With --dry-run nothing is suspended: it is told who would get how many records no longer. It ends with exit code 5 if
+anything would change.
+
+Examples:
+  icomm agreement suspend ke-ug-2026 --reason 'court order 12/2026'
+  icomm agreement suspend ke-ug-2026 --dry-run")]
 pub(super) struct Suspend {
     /// The agreement's id
     id: String,
     /// Why; the other parties read it
+    #[arg(long, required_unless_present = "dry_run")]
+    reason: Option<String>,
+    /// Only say what would change
     #[arg(long)]
-    reason: String,
+    dry_run: bool,
 }
 
-/// Every agreement known here, and which count
+/// Every agreement known here, which count, and which documents were refused here or by a partner
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
   icomm agreement list")]
 pub(super) struct List {}
 
-/// One agreement: its text and who signed; of a file also whether it can be signed as it is
+/// One agreement: its text, who signed, suspended and acknowledged; of a file also whether it can be signed as it is
 #[derive(Debug, Args)]
 #[command(after_help = "\
 A file (draft or signed document) is read without a node, and every fault in it is told.
@@ -160,7 +182,12 @@ impl Agreement {
                 };
                 files::write_out(out.as_ref(), &signed)?;
             }
-            Self::Accept(Accept { file }) => {
+            Self::Accept(Accept { file, dry_run: true }) => {
+                let document = files::read(&file)?.into();
+                let without = String::new();
+                return dry_run::run(context, v1::PreviewAgreementRequest { document, without }).await;
+            }
+            Self::Accept(Accept { file, dry_run: false }) => {
                 let document = files::read(&file)?.into();
                 let mut client = context.client().await?;
                 let agreement = client
@@ -169,7 +196,16 @@ impl Agreement {
                     .into_inner();
                 show_state(context, &agreement)?;
             }
-            Self::Suspend(Suspend { id, reason }) => {
+            Self::Suspend(Suspend {
+                id: without,
+                dry_run: true,
+                ..
+            }) => {
+                let document = bytes::Bytes::new();
+                return dry_run::run(context, v1::PreviewAgreementRequest { document, without }).await;
+            }
+            Self::Suspend(Suspend { id, reason, .. }) => {
+                let reason = reason.unwrap_or_default();
                 let mut client = context.client().await?;
                 let agreement = client
                     .suspend_agreement(v1::SuspendAgreementRequest { id, reason })
@@ -224,15 +260,9 @@ fn sign_here(context: &Context, document: &[u8]) -> Result<Vec<u8>, Failure> {
     node::sign(document, &credentials, &codes).map_err(|error| Failure::because(&error))
 }
 
-async fn known(context: &Context) -> Result<Vec<v1::Agreement>, Failure> {
+async fn known(context: &Context) -> Result<v1::ListAgreementsReply, Failure> {
     let request = v1::ListAgreementsRequest {};
-    Ok(context
-        .client()
-        .await?
-        .list_agreements(request)
-        .await?
-        .into_inner()
-        .agreements)
+    Ok(context.client().await?.list_agreements(request).await?.into_inner())
 }
 
 fn show_state(context: &Context, agreement: &v1::Agreement) -> Result<(), Failure> {
@@ -245,16 +275,22 @@ fn show_state(context: &Context, agreement: &v1::Agreement) -> Result<(), Failur
 }
 
 async fn list(context: &Context) -> Result<(), Failure> {
-    let agreements = known(context).await?;
+    let v1::ListAgreementsReply { agreements, refused } = known(context).await?;
     if context.output.is_json() {
-        return agreements
+        agreements
             .iter()
-            .try_for_each(|agreement| context.output.json(&to_json(agreement)?));
+            .try_for_each(|agreement| context.output.json(&to_json(agreement)?))?;
+        return refused.iter().try_for_each(|refused| {
+            context
+                .output
+                .json(&serde_json::json!({ "refused": to_json(refused)? }))
+        });
     }
     if agreements.is_empty() {
-        return context
+        context
             .output
-            .line("no agreement yet: nothing leaves this node without one");
+            .line("no agreement yet: nothing leaves this node without one")?;
+        return show_refused(context, &refused);
     }
     let mut rows = table([
         "agreement",
@@ -277,6 +313,7 @@ async fn list(context: &Context) -> Result<(), Failure> {
             in_force_until,
             title,
             document: _,
+            suspensions: _,
         } = agreement;
         rows.add_row([
             id,
@@ -289,20 +326,80 @@ async fn list(context: &Context) -> Result<(), Failure> {
             title,
         ]);
     }
+    context.output.line(rows)?;
+    show_refused(context, &refused)
+}
+
+/// What did not count, and who must do something about it.
+fn show_refused(context: &Context, refused: &[v1::RefusedDocument]) -> Result<(), Failure> {
+    if refused.is_empty() {
+        return Ok(());
+    }
+    let mut rows = table(["refused", "when", "document", "why"]);
+    for report in refused {
+        let document = match report.agreement.as_str() {
+            "" => report.kind.clone(),
+            id => format!("{} `{id}` version {}", report.kind, report.version),
+        };
+        rows.add_row([
+            match report.by_peer {
+                true => format!("by {}", report.peer),
+                false => format!("here, from {}", report.peer),
+            },
+            when(report.time),
+            document,
+            match report.reason.as_str() {
+                "" => report.code.clone(),
+                reason => format!("{}: {reason}", report.code),
+            },
+        ]);
+    }
     context.output.line(rows)
 }
 
+fn when(seconds: u64) -> String {
+    moment_at(seconds).map_or_else(|| seconds.to_string(), moment)
+}
+
 async fn show(context: &Context, id: &str) -> Result<(), Failure> {
-    let agreement = known(context)
-        .await?
+    let v1::ListAgreementsReply { agreements, refused } = known(context).await?;
+    // The highest version is the last.
+    let agreement = agreements
         .into_iter()
-        .find(|agreement| agreement.id == id)
+        .rfind(|agreement| agreement.id == id)
         .ok_or_else(|| {
             Failure::new(format_args!("there is no agreement `{id}` here")).advice("`icomm agreement list` shows all")
         })?;
-    context.output.answer(&to_json(&agreement)?, || {
-        String::from_utf8_lossy(&agreement.document).into_owned()
-    })
+    let refused: Vec<_> = refused.into_iter().filter(|report| report.agreement == id).collect();
+    if context.output.is_json() {
+        let mut json = to_json(&agreement)?;
+        if let Some(object) = json.as_object_mut() {
+            let reports: Result<Vec<_>, _> = refused.iter().map(to_json).collect();
+            object.insert("refused".to_owned(), reports?.into());
+        }
+        return context.output.json(&json);
+    }
+    context.output.line(String::from_utf8_lossy(&agreement.document))?;
+    for suspension in &agreement.suspensions {
+        let v1::SuspensionState {
+            by,
+            at,
+            reason,
+            acknowledged,
+        } = suspension;
+        context
+            .output
+            .line(format_args!("suspended by {by} at {}: {reason}", when(*at)))?;
+        for seen in acknowledged {
+            context
+                .output
+                .line(format_args!("  acknowledged by {} at {}", seen.by, when(seen.at)))?;
+        }
+        if acknowledged.is_empty() {
+            context.output.line("  not acknowledged yet")?;
+        }
+    }
+    show_refused(context, &refused)
 }
 
 /// A draft or a signed document, read without a node.

@@ -19,6 +19,8 @@ pub enum Exit {
     Partly = 3,
     /// The node does not answer on its API.
     Unreachable = 4,
+    /// A dry run found that something would change.
+    WouldChange = 5,
     /// Stopped by Ctrl-C; the same command goes on from here.
     Interrupted = 130,
 }
@@ -31,6 +33,7 @@ Exit codes:
   2  the command line is wrong
   3  done in part: some rows were rejected, or some checks failed
   4  the node does not answer; is `icomm run` running?
+  5  a dry run of an agreement: something would change
   130  stopped by Ctrl-C";
 
 impl From<Exit> for ExitCode {

@@ -32,6 +32,7 @@ macro_rules! named {
 
 named!(
     Agreement,
+    AgreementPreview,
     Disclosure,
     DisclosuresStatus,
     DoctorReply,
@@ -47,6 +48,7 @@ named!(
     Outcome,
     RecallReply,
     RecordRecall,
+    RefusedDocument,
     StatusReply,
     TestLinkReply,
     UpdateBundleReply,

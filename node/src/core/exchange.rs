@@ -44,6 +44,7 @@ mod link;
 mod recalling;
 mod receiving;
 mod refilling;
+mod refusing;
 mod sightings;
 
 use cosigned::Cosigned;
@@ -277,8 +278,19 @@ impl Exchange {
                 let asks = lock(&self.routes).withdrawn(id, &origin);
                 self.ask(asks);
             }
+            Action::Declined { origin } => {
+                tracing::warn!(%origin, peer = %peer.member, "no agreement lets the peer send this log any more");
+                let asks = lock(&self.routes).withdrawn(id, &origin);
+                self.ask(asks);
+            }
+            Action::Resumed { origin } => {
+                let from_originator = origin.member == peer.member;
+                let asks = lock(&self.routes).offered(id, origin, from_originator);
+                self.ask(asks);
+            }
             Action::Adopt(document) => self.adopt(id, peer, &document),
             Action::Consider(testimony) => self.consider(link, testimony),
+            Action::Refused(refused) => self.refused_there(peer, &refused),
             Action::Acknowledged(receipt) => self.acknowledged(id, peer, &receipt),
             Action::Await => self.voids.awaits(id, peer.member.clone()),
             Action::Recalled(recalls) => self.recalled(id, peer, recalls),
@@ -364,6 +376,7 @@ impl Exchange {
                 let code = error.code();
                 metrics::counter!("icomm_refused_documents_total", "peer" => peer.member.to_string(), "code" => code)
                     .increment(1);
+                self.refused_here(link, peer, document, &error);
             }
         }
     }

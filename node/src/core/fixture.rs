@@ -352,6 +352,16 @@ pub(crate) fn onward(a: &str, b: &str) -> String {
     text.replace(no, region)
 }
 
+/// The template of what a member gives the global node, in force.
+pub(crate) fn contribution(member: &str, global: &str) -> String {
+    icomm_policy::agreement::contribution(
+        &format!("{member}-{global}").to_lowercase().parse().unwrap(),
+        &member.parse().unwrap(),
+        &global.parse().unwrap(),
+        "2026-11-01".parse().unwrap(),
+    )
+}
+
 /// A node without a network: the test hands it frames and sees what it would send.
 pub(crate) struct TestNode {
     pub(crate) exchange: Arc<Exchange>,
@@ -456,13 +466,16 @@ impl Did {
 const STEPS_MAX: usize = 20_000;
 
 impl TestNode {
-    /// A link to `peer`, past the hellos, over which it offers these logs.
+    /// A link to `peer`, past the hellos, over which it offers these logs; with an agreement under which they may come.
     pub(crate) fn link(&mut self, peer: Peer, offers: &[&Originator]) -> (LinkId, Did) {
         self.link_with(peer, offers, 0)
     }
 
     /// The same; the peer says that so many recalls follow.
     pub(crate) fn link_with(&mut self, peer: Peer, offers: &[&Originator], recalls: u64) -> (LinkId, Did) {
+        if !offers.is_empty() {
+            self.agree_with(&peer);
+        }
         let link = self.exchange.opened(peer.clone());
         let id = link.id();
         self.sessions.insert(id, (Session::new(peer.clone()), link));
@@ -484,6 +497,20 @@ impl TestNode {
         };
         let did = self.frame(id, v1::frame::Body::Hello(hello));
         (id, did)
+    }
+
+    /// Sees to it that the peer may send its records here.
+    fn agree_with(&self, peer: &Peer) {
+        let (law, local) = (self.exchange.law(), self.exchange.local());
+        let (here, there) = (local.member.as_str(), peer.member.as_str());
+        if law.policy().receives(&peer.member, &peer.member, UNIX_NOW).is_ok() {
+            return;
+        }
+        let text = match local.role {
+            Role::Global => contribution(there, here),
+            _ => bilateral(there, here),
+        };
+        law.adopt(&agreement(&text, &[there, here]), UNIX_NOW).unwrap();
     }
 
     /// A frame arrives.

@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 use time::OffsetDateTime;
 
+use super::refused::RefusedDocument;
 use crate::store::{Batch, Store, StoreError};
 
 /// Under which the signed trust bundle is kept.
@@ -196,6 +197,13 @@ impl Law {
         documents
     }
 
+    /// Every document to which a member is a party too.
+    pub fn documents_shared_with(&self, member: &MemberId) -> Vec<v1::Document> {
+        let documents = self.policy.book().documents_with(member);
+        let document = |(kind, bytes): &(DocumentKind, Vec<u8>)| document(sent_kind(*kind), bytes);
+        documents.iter().map(document).collect()
+    }
+
     /// Adopts a document from a peer or from an operator; `now` in seconds since 1970.
     pub fn adopt(&self, document: &v1::Document, now: u64) -> Result<Adopted, AdoptError> {
         let kind = match document.kind() {
@@ -229,13 +237,18 @@ impl Law {
     }
 
     fn receive(&self, kind: DocumentKind, bytes: &[u8], now: u64, adopted: &mut Adopted) -> Result<(), AdoptError> {
-        if self.policy.examine(kind, bytes, now)? == Change::Nothing {
+        let examined = self.policy.examine(kind, bytes, now)?;
+        if examined == Change::Nothing {
             return Ok(());
         }
         // Durable first. Should it be refused after all, because something else came in between, it does no harm: what is
         // stored is verified again at start.
-        self.store
-            .append(Batch::new().set(stored_key(kind, bytes), bytes.to_vec()))?;
+        let batch = Batch::new().set(stored_key(kind, bytes), bytes.to_vec());
+        let batch = match &examined {
+            Change::Adopted { id, version } => RefusedDocument::settle(&*self.store, id, *version, batch)?,
+            _ => batch,
+        };
+        self.store.append(batch)?;
         let change = self.policy.receive(kind, bytes, now)?;
         let (id, words) = match &change {
             Change::Nothing => return Ok(()),

@@ -29,6 +29,7 @@ use super::feed::{Feed, Prepared, Ticket, refill::Looked};
 use super::recall::RecallKey;
 
 mod recalls;
+mod receiving;
 mod refilling;
 mod testimony;
 
@@ -135,6 +136,8 @@ pub enum Event {
     Recall(Vec<v1::Recall>),
     /// Answers to recalls that the peer told of.
     Answer(v1::Erasures),
+    /// Say to the peer that a document of its does not count.
+    Refuse(v1::DocumentRefused),
     /// The node is stopping, or the peer lost its standing.
     Stop {
         /// Stable code for the refusal.
@@ -208,10 +211,22 @@ pub enum Action {
         /// Why, as the peer's stable code.
         code: String,
     },
+    /// No basis lets the peer send this log, although it was asked for; asked again when there is one.
+    Declined {
+        /// The log.
+        origin: Origin,
+    },
+    /// A basis lets the peer send this log again.
+    Resumed {
+        /// The log.
+        origin: Origin,
+    },
     /// A document from the peer: adopt it if it is valid and newer.
     Adopt(v1::Document),
     /// What the peer says of the history of a log: verify it, and answer if it is a question.
     Consider(Testimony),
+    /// The peer does not take a document of ours.
+    Refused(v1::DocumentRefused),
     /// A receipt from the peer: verify and keep it.
     Acknowledged(v1::Receipt),
     /// The peer has recalls for this node: serve nothing of its member's logs until they are taken.
@@ -253,6 +268,8 @@ pub trait World {
     fn may_hear(&self, testimony: &Testimony) -> bool;
     /// What witnesses said of a log of which the peer knows.
     fn cosigned(&self, origin: &Origin) -> Vec<v1::Cosigned>;
+    /// Whether any basis lets the peer send this log here now.
+    fn may_take(&self, origin: &Origin) -> bool;
     /// What the peer lacks according to its hello.
     fn documents_for(&self, hello: &v1::Hello) -> Vec<v1::Document>;
     /// In which generation a log is read now; none while entries of it are being erased.
@@ -277,6 +294,8 @@ pub struct Session {
     phase: Phase,
     feeds: BTreeMap<Origin, Feed>,
     asked: BTreeSet<Origin>,
+    // Asked for until the basis lapsed.
+    declined: BTreeSet<Origin>,
     offered: BTreeSet<Origin>,
     ticket: Ticket,
     wants: usize,
@@ -297,6 +316,7 @@ impl Session {
             phase: Phase::AwaitHello,
             feeds: BTreeMap::new(),
             asked: BTreeSet::new(),
+            declined: BTreeSet::new(),
             offered: BTreeSet::new(),
             ticket: Ticket::default(),
             wants: 0,
@@ -370,6 +390,7 @@ impl Session {
                     actions.push(send(Body::Erasures(erasures)));
                 }
             }
+            Event::Refuse(refused) => actions.push(send(Body::DocumentRefused(refused))),
             Event::Stop { code, message } => {
                 actions.push(refuse(code, &message, None));
                 self.close(code, &message, false, actions);
@@ -387,7 +408,7 @@ impl Session {
             (Phase::AwaitHello, _) => self.fail("no-hello", "the first frame was not a hello", actions),
             (_, Body::Hello(_)) => self.fail("second-hello", "a second hello", actions),
             (_, Body::Want(want)) => self.on_want(want, world, actions),
-            (_, Body::Chunk(chunk)) => self.on_chunk(chunk, actions),
+            (_, Body::Chunk(chunk)) => self.on_chunk(chunk, world, actions),
             (_, Body::Receipt(receipt)) => self.on_receipt(receipt, world, actions),
             (_, Body::Head(head)) => {
                 let origin = head.origin.parse();
@@ -396,7 +417,8 @@ impl Session {
                     tell_cosigned(&origin, world, actions);
                 }
             }
-            (_, Body::Refill(refill)) => self.on_refill(refill, actions),
+            (_, Body::Refill(refill)) => self.on_refill(refill, world, actions),
+            (_, Body::DocumentRefused(refused)) => actions.push(Action::Refused(refused)),
             (_, Body::Refilled(refilled)) => self.on_refilled(&refilled, world, actions),
             (_, Body::Recalls(recalls)) => self.on_recalls(recalls, actions),
             (_, Body::Erasures(erasures)) => self.on_erasures(erasures, world, actions),
@@ -493,18 +515,6 @@ impl Session {
         self.begin_refill(&origin, want.under, world, actions);
     }
 
-    fn on_chunk(&mut self, chunk: v1::Chunk, actions: &mut Vec<Action>) {
-        match chunk.origin.parse::<Origin>() {
-            Ok(origin) if self.asked.contains(&origin) => {
-                self.received_entries += u64::from(chunk.count);
-                actions.push(Action::Accept(chunk));
-            }
-            // A chunk that was on its way when we stopped asking is no fault, and not needed.
-            Ok(_) => {}
-            Err(_) => self.fail("origin", "a chunk of something that is not a log", actions),
-        }
-    }
-
     fn on_receipt(&mut self, receipt: v1::Receipt, world: &impl World, actions: &mut Vec<Action>) {
         let Ok(origin) = receipt.origin.parse::<Origin>() else {
             return self.fail("origin", "a receipt for something that is not a log", actions);
@@ -528,6 +538,7 @@ impl Session {
         // It may refuse to send (we asked) or refuse to take (we feed): either way this log is over on this link.
         self.stop_feeding(&origin, actions);
         self.asked.remove(&origin);
+        self.declined.remove(&origin);
         actions.push(Action::Withdrawn {
             origin,
             code: refusal.code,
@@ -578,6 +589,7 @@ impl Session {
             self.withdraw(&origin, world, actions);
         }
         self.revise(world, actions);
+        self.review_sources(world, actions);
     }
 
     fn on_grew(&mut self, origin: &Origin, world: &impl World, actions: &mut Vec<Action>) {

@@ -1,6 +1,7 @@
 //! Agreements, as an operator sees and handles them.
 
 use icomm_pki::{MemberId, NodeCredentials};
+use icomm_policy::book::SuspensionStatus;
 use icomm_policy::{
     Agreement, AgreementId, Explanation, InvalidAgreement, InvalidSignatures, Receiver, Request, SignedAgreement,
     Standing,
@@ -10,6 +11,7 @@ use thiserror::Error;
 
 use super::{HoldingsError, Node};
 use crate::core::law::AdoptError;
+use crate::core::refused::RefusedDocument;
 
 /// How a signed document begins, and no draft.
 const SIGNED_PREFIX: &[u8] = b"{\"agreement\":";
@@ -23,8 +25,23 @@ pub struct AgreementStatus {
     pub signed_by: Vec<MemberId>,
     /// Whether it decides now, and if not, why.
     pub standing: Standing,
+    /// Who suspended it, and who has acknowledged that.
+    pub suspensions: Vec<SuspensionState>,
     /// The signed document.
     pub document: Vec<u8>,
+}
+
+/// A suspension and how far it is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SuspensionState {
+    /// Who suspended the agreement.
+    pub by: MemberId,
+    /// When, in seconds since 1970.
+    pub at: u64,
+    /// Why, in words.
+    pub reason: String,
+    /// Who has acknowledged it, and when.
+    pub acknowledged: Vec<(MemberId, u64)>,
 }
 
 /// Why something could not be done with an agreement.
@@ -71,6 +88,19 @@ pub fn sign(document: &[u8], credentials: &NodeCredentials, codes: &CodeLists) -
     Ok(signed.to_bytes())
 }
 
+fn suspension_state(status: &SuspensionStatus) -> SuspensionState {
+    let suspension = status.suspension();
+    SuspensionState {
+        by: suspension.by.clone(),
+        at: suspension.at,
+        reason: suspension.reason.clone(),
+        acknowledged: status
+            .acknowledgements()
+            .map(|seen| (seen.by.clone(), seen.at))
+            .collect(),
+    }
+}
+
 impl Node {
     /// Every version of every agreement.
     pub fn agreements(&self) -> Vec<AgreementStatus> {
@@ -80,14 +110,26 @@ impl Node {
             let agreement = ratified.agreement().clone();
             let standing = book.standing(agreement.id(), agreement.version(), now)?;
             let signed_by = ratified.signed().signers().cloned().collect();
+            let counting = book.suspensions(agreement.id());
+            let counting = counting.filter(|status| status.suspension().version >= agreement.version());
+            let suspensions = counting.map(suspension_state).collect();
             Some(AgreementStatus {
                 agreement,
                 signed_by,
                 standing,
+                suspensions,
                 document: ratified.signed().to_bytes(),
             })
         };
         book.agreements().filter_map(status).collect()
+    }
+
+    /// The documents that did not count, here or at a partner's, the newest first.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn refused_documents(&self) -> Result<Vec<RefusedDocument>, HoldingsError> {
+        Ok(RefusedDocument::all(&*self.0.store)?)
     }
 
     /// Adopts an agreement that every party signed and hands it to the other parties.

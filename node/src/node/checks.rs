@@ -1,5 +1,6 @@
 //! Whether a node can do its duty, and what to do where it can't.
 
+use icomm_policy::Standing;
 use icomm_proto::Origin;
 use serde::Serialize;
 use time::{Duration, OffsetDateTime};
@@ -7,6 +8,7 @@ use time::{Duration, OffsetDateTime};
 use super::{Forked, LinkStatus, Node};
 use crate::causes::chain;
 use crate::core::exchange::{Cosignature, Witnessed};
+use crate::core::refused::RefusedDocument;
 use crate::link::DialState;
 
 /// Before this much is left of a certificate or the bundle, nothing is said.
@@ -143,6 +145,7 @@ impl Node {
         checks.push(self.ledger_check());
         checks.extend(self.witnesses_check());
         checks.extend(self.forks().iter().map(|fork| fork_check(fork, self.own_origin())));
+        checks.push(self.agreements_check());
         checks.extend(self.links().await.iter().map(link_check));
         checks
     }
@@ -225,6 +228,40 @@ impl Node {
                 "are the witnesses that are behind linked, and may they have the log?",
             ),
         })
+    }
+
+    fn agreements_check(&self) -> Check {
+        let in_force = self.agreements().into_iter();
+        let in_force = in_force.filter(|status| matches!(status.standing, Standing::InForce { .. }));
+        let count = in_force.count();
+        let refused = match self.refused_documents() {
+            Ok(refused) => refused,
+            Err(error) => return check("agreements", Level::Error, &error.to_string(), "look at the store"),
+        };
+        let Some(last) = refused.first() else {
+            return check("agreements", Level::Ok, &format!("{count} in force"), "");
+        };
+        let RefusedDocument {
+            peer,
+            by_peer,
+            kind,
+            agreement,
+            code,
+            ..
+        } = last;
+        let what = agreement.as_deref().map_or_else(String::new, |id| format!(" `{id}`"));
+        let finding = match by_peer {
+            true => format!(
+                "{count} in force; {} refused, the last by `{peer}`: {kind}{what}, {code}",
+                refused.len()
+            ),
+            false => format!(
+                "{count} in force; {} refused, the last of `{peer}`: {kind}{what}, {code}",
+                refused.len()
+            ),
+        };
+        let advice = "`icomm agreement list` shows them; sign one text with the partner under a higher version";
+        check("agreements", Level::Warning, &finding, advice)
     }
 
     fn store_check(&self) -> Check {

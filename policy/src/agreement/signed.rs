@@ -245,18 +245,14 @@ impl Ratified {
             key.verify(Domain::Agreement, agreement.canonical(), signature)
                 .map_err(|_| InvalidSignatures::BadSignature { member: member.clone() })?;
         }
-        check_global(agreement, directory)?;
-        let compile = |(grant, terms)| {
-            CompiledGrant::compile(agreement, grant, terms)
-                .map_err(|invalid| InvalidSignatures::Grant { grant, invalid })
-        };
-        let grants = agreement
-            .terms()
-            .grants
-            .iter()
-            .enumerate()
-            .map(compile)
-            .collect::<Result<_, _>>()?;
+        let grants = compiled(agreement, directory)?;
+        Ok(Self(Arc::new(Verified { signed, grants })))
+    }
+
+    /// As if all parties had signed: for [`crate::Prospect`], which makes no permit.
+    pub(crate) fn supposed(agreement: Agreement, directory: &dyn KeyDirectory) -> Result<Self, InvalidSignatures> {
+        let grants = compiled(&agreement, directory)?;
+        let signed = SignedAgreement::unsigned(agreement);
         Ok(Self(Arc::new(Verified { signed, grants })))
     }
 
@@ -275,6 +271,16 @@ impl Ratified {
     pub(crate) fn grants(&self) -> &[CompiledGrant] {
         &self.0.grants
     }
+}
+
+/// The grants, ready to be decided on; nothing but the open section for the global node.
+fn compiled(agreement: &Agreement, directory: &dyn KeyDirectory) -> Result<Vec<CompiledGrant>, InvalidSignatures> {
+    check_global(agreement, directory)?;
+    let compile = |(grant, terms)| {
+        CompiledGrant::compile(agreement, grant, terms).map_err(|invalid| InvalidSignatures::Grant { grant, invalid })
+    };
+    let grants = agreement.terms().grants.iter().enumerate();
+    grants.map(compile).collect()
 }
 
 impl fmt::Debug for Ratified {

@@ -21,6 +21,11 @@ impl SuspensionStatus {
         self.suspension.statement()
     }
 
+    /// Who has acknowledged it, and when.
+    pub fn acknowledgements(&self) -> impl Iterator<Item = &Acknowledgement> {
+        self.acknowledgements.values().map(Verified::statement)
+    }
+
     /// Who has acknowledged it.
     pub fn acknowledged_by(&self) -> impl Iterator<Item = &MemberId> {
         self.acknowledgements.keys()

@@ -92,6 +92,23 @@ impl Book {
         Ok(change)
     }
 
+    /// Takes in an agreement that is only supposed to be signed; `now` in seconds since 1970.
+    ///
+    /// # Errors
+    /// When the book knows better.
+    pub(crate) fn suppose(&mut self, ratified: Ratified, now: u64) -> Result<Change, Refusal> {
+        self.take(Document::Agreement(ratified), now)
+    }
+
+    /// Supposes that an agreement were not there.
+    pub(crate) fn forget(&mut self, id: &AgreementId) {
+        self.held -= usize::from(self.holds(id));
+        self.files.remove(id);
+        for ids in self.with.values_mut() {
+            ids.remove(id);
+        }
+    }
+
     /// What a document would change.
     ///
     /// # Errors

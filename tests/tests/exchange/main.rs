@@ -25,4 +25,5 @@ mod place;
 mod proofs;
 mod real_data;
 mod refused;
+mod terms;
 mod witnesses;

@@ -130,6 +130,11 @@ impl World for LinkWorld<'_> {
         self.exchange.cosigned.of(origin)
     }
 
+    fn may_take(&self, origin: &Origin) -> bool {
+        let (policy, sender) = (self.exchange.law.policy(), &self.link.peer.member);
+        policy.receives(&origin.member, sender, self.exchange.now()).is_ok()
+    }
+
     fn documents_for(&self, hello: &v1::Hello) -> Vec<v1::Document> {
         let mut documents = self.exchange.law.documents_for(&self.link.peer.member, hello);
         documents.extend(self.exchange.forks.documents());

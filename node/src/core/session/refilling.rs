@@ -70,18 +70,6 @@ impl Session {
         self.go_on_refilling(origin, actions);
     }
 
-    pub(super) fn on_refill(&mut self, refill: v1::Refill, actions: &mut Vec<Action>) {
-        match refill.origin.parse::<Origin>() {
-            Ok(origin) if self.asked.contains(&origin) => {
-                self.received_entries += refill.chunk.as_ref().map_or(0, |chunk| u64::from(chunk.count));
-                actions.push(Action::Refill(refill));
-            }
-            // On its way when we stopped asking.
-            Ok(_) => {}
-            Err(_) => self.fail("origin", "a refill of something that is not a log", actions),
-        }
-    }
-
     pub(super) fn on_refilled(&mut self, refilled: &v1::Refilled, world: &impl World, actions: &mut Vec<Action>) {
         let Ok(origin) = refilled.origin.parse::<Origin>() else {
             return self.fail("origin", "a receipt for something that is not a log", actions);

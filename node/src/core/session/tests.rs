@@ -12,6 +12,7 @@ struct TestWorld {
     logs: RefCell<BTreeMap<Origin, u64>>,
     documents: Vec<v1::Document>,
     revision: RefCell<String>,
+    forbids_taking: std::cell::Cell<bool>,
 }
 
 impl TestWorld {
@@ -25,6 +26,7 @@ impl TestWorld {
             logs: RefCell::new(logs),
             documents: vec![],
             revision: RefCell::new("r1".into()),
+            forbids_taking: false.into(),
         }
     }
 
@@ -75,6 +77,10 @@ impl World for TestWorld {
     }
     fn cosigned(&self, _: &Origin) -> Vec<v1::Cosigned> {
         Vec::new()
+    }
+
+    fn may_take(&self, _: &Origin) -> bool {
+        !self.forbids_taking.get()
     }
     fn documents_for(&self, _: &v1::Hello) -> Vec<v1::Document> {
         self.documents.clone()
@@ -343,6 +349,49 @@ fn a_chunk_nobody_asked_for_is_not_accepted() {
         handle(&mut session, &world, frame(Body::Chunk(chunk)))[..],
         [Action::Accept(_)]
     ));
+}
+
+#[test]
+fn what_comes_without_a_basis_is_not_taken_and_is_asked_for_again_when_there_is_one() {
+    let world = TestWorld::new("KE", &[]);
+    let mut session = opened(&world);
+    let origin: Origin = "ES/main".parse().unwrap();
+    let ask = || Event::Ask {
+        origin: "ES/main".parse().unwrap(),
+        from: 0,
+        under: v1::Revisions::default(),
+        start: true,
+    };
+    handle(&mut session, &world, ask());
+    let chunk = || {
+        frame(Body::Chunk(v1::Chunk {
+            origin: "ES/main".into(),
+            count: 1,
+            ..Default::default()
+        }))
+    };
+    assert!(matches!(handle(&mut session, &world, chunk())[..], [Action::Accept(_)]));
+    world.forbids_taking.set(true);
+    let refill = frame(Body::Refill(v1::Refill {
+        origin: "ES/main".into(),
+        ..Default::default()
+    }));
+    let actions = handle(&mut session, &world, refill);
+    assert_eq!(refusals(&actions), vec![("no-agreement".into(), "ES/main".into())]);
+    assert!(actions.iter().any(|action| matches!(action, Action::Declined { .. })));
+    assert!(
+        handle(&mut session, &world, chunk()).is_empty(),
+        "not asked for any more"
+    );
+    assert!(handle(&mut session, &world, Event::Changed).is_empty());
+    world.forbids_taking.set(false);
+    let actions = handle(&mut session, &world, Event::Changed);
+    assert!(matches!(&actions[..], [Action::Resumed { origin: back }] if *back == origin));
+    handle(&mut session, &world, ask());
+    // Without a chunk to refuse, too: time alone ends agreements.
+    world.forbids_taking.set(true);
+    let actions = handle(&mut session, &world, Event::Changed);
+    assert_eq!(refusals(&actions), vec![("no-agreement".into(), "ES/main".into())]);
 }
 
 #[test]

@@ -47,21 +47,33 @@ fn a_document_that_does_not_count_changes_nothing_and_is_counted() {
             )
         }),
     ];
+    let law = |node: &TestNode| {
+        let mut state = node.store.scan_state("").unwrap();
+        state.retain(|(key, _)| !key.starts_with("refused/"));
+        state
+    };
     let before = (
-        node.store.scan_state("").unwrap(),
+        law(&node),
         node.exchange.law().shared_with(&"UG".parse().unwrap()),
         node.exchange.law().bundle().version(),
     );
     for (code, document) in cases {
         let metrics = counted(|| {
+            let sha256 = crate::core::refused::digest(&document.document);
+            let kind = document.kind;
             let did = node.frame(link, Body::Document(document));
-            assert!(did.frames.is_empty() && did.closed.is_empty(), "{code}: {did:?}");
+            let told = Body::DocumentRefused(v1::DocumentRefused {
+                kind,
+                sha256: sha256.to_vec().into(),
+                code: code.into(),
+            });
+            assert!(did.closed.is_empty() && did.to(link).eq([&told]), "{code}: {did:?}");
         });
         let expected = format!(r#"icomm_refused_documents_total{{peer="UG",code="{code}"}} 1"#);
         assert!(metrics.contains(&expected), "{code}: {metrics}");
     }
     let after = (
-        node.store.scan_state("").unwrap(),
+        law(&node),
         node.exchange.law().shared_with(&"UG".parse().unwrap()),
         node.exchange.law().bundle().version(),
     );
@@ -165,4 +177,104 @@ fn the_law_outlives_a_restart_and_a_newer_bundle_an_older_one() {
         panic!("the agreement was lost")
     };
     assert!(agreement.suspended);
+}
+
+#[test]
+fn what_is_refused_is_reported_once_until_a_newer_version_settles_it() {
+    use crate::core::refused::{REPORTS_PER_PEER_MAX, RefusedDocument};
+    let (network, mut node, _) = serving(1);
+    let text = bilateral("KE", "UG");
+    // The hub passes on what KE and UG signed, too: two texts under one version, here in the other order.
+    let other = agreement(&text.replace("H1", "H0"), &["KE", "UG"]);
+    let half = agreement(&version(&text, 2), &["UG"]);
+    let (link, _) = node.link(network.peer("UG"), &[]);
+    let (hub, _) = node.link(network.peer("RILO-ESA"), &[]);
+    for _ in 0..3 {
+        node.frame(link, Body::Document(other.clone()));
+        node.frame(link, Body::Document(half.clone()));
+    }
+    node.frame(hub, Body::Document(other.clone()));
+    let reports = |node: &TestNode| RefusedDocument::all(&*node.store).unwrap();
+    let mut found: Vec<_> = reports(&node)
+        .into_iter()
+        .map(|report| {
+            (
+                report.peer,
+                report.code,
+                report.agreement.unwrap(),
+                report.version.unwrap(),
+                report.by_peer,
+            )
+        })
+        .collect();
+    found.sort();
+    let report =
+        |peer: &str, code: &str, version| (peer.to_owned(), code.to_owned(), "ke-ug".to_owned(), version, false);
+    assert_eq!(
+        found,
+        [
+            report("RILO-ESA", "other-text", 1),
+            report("UG", "one-sided", 2),
+            report("UG", "other-text", 1)
+        ]
+    );
+    assert!(
+        reports(&node)
+            .iter()
+            .all(|report| report.time == UNIX_NOW && !report.reason.is_empty())
+    );
+
+    // The peer says the same of ours; of what it never got it can say nothing.
+    let ours = node.exchange.law().documents_shared_with(&"UG".parse().unwrap());
+    let refused = |document: &v1::Document| {
+        Body::DocumentRefused(v1::DocumentRefused {
+            kind: document.kind,
+            sha256: crate::core::refused::digest(&document.document).to_vec().into(),
+            code: "other-text <b>".into(),
+        })
+    };
+    node.frame(link, refused(&ours[0]));
+    node.frame(link, refused(&half));
+    let by_peer: Vec<_> = reports(&node).into_iter().filter(|report| report.by_peer).collect();
+    assert!(by_peer.len() == 1 && by_peer[0].code == "other-textb", "{by_peer:?}");
+
+    // However many come, so many are kept.
+    for number in 0..REPORTS_PER_PEER_MAX + 9 {
+        let text = version(&text, 2).replace("H1", &format!("H1\"\n# {number}\n#\""));
+        let text = text.replace("title = \"", &format!("title = \"{number} "));
+        node.frame(link, Body::Document(agreement(&text, &["UG"])));
+    }
+    let of_ug = reports(&node).iter().filter(|report| report.peer == "UG").count();
+    assert_eq!(of_ug, REPORTS_PER_PEER_MAX);
+
+    // They outlive a restart, and not the version that settles them.
+    let again = network.node_over("KE", node.store.clone());
+    assert_eq!(reports(&again), reports(&node));
+    node.adopt(&agreement(&version(&text, 3), &["KE", "UG"]));
+    assert_eq!(reports(&node), []);
+}
+
+#[test]
+fn a_receiver_stops_taking_at_the_next_chunk_and_takes_again_under_a_new_version() {
+    let network = Network::new();
+    let mut node = network.node("UG");
+    let text = bilateral("KE", "UG");
+    node.adopt(&agreement(&text, &["KE", "UG"]));
+    let ke = log("KE/main", 4);
+    let (link, _) = node.link(network.peer("KE"), &[&ke]);
+    assert_eq!(node.chunk(link, ke.whole(0, 1)).receipts(link), [("KE/main", 1)]);
+    // UG suspends; KE has not heard of it, or does not mind.
+    node.exchange
+        .law()
+        .suspend(&"ke-ug".parse().unwrap(), "test", UNIX_NOW)
+        .unwrap();
+    let did = node.chunk(link, ke.whole(1, 2));
+    assert_eq!(did.refusals(link), [("no-agreement", "KE/main")]);
+    assert!(did.closed.is_empty() && did.receipts(link).is_empty());
+    assert!(node.chunk(link, ke.whole(1, 2)).frames.is_empty());
+    assert_eq!(size(&node, &ke), 1);
+    // What both sign anew brings it back, from where it was.
+    let did = node.adopt(&agreement(&version(&text, 2), &["KE", "UG"]));
+    assert_eq!(did.wants(link), [("KE/main", 1)]);
+    assert_eq!(node.chunk(link, ke.whole(1, 4)).receipts(link), [("KE/main", 4)]);
 }

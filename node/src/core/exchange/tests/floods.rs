@@ -194,9 +194,16 @@ fn a_flood_of_documents_is_refused_one_by_one_and_the_link_lives() {
                 Kind::Bundle,
             ][k as usize % 5];
             let did = node.frame(link, Body::Document(document(kind, k.to_be_bytes().repeat(64))));
-            assert!(did.frames.is_empty() && did.closed.is_empty());
+            let told = |body: &Body| matches!(body, Body::DocumentRefused(_));
+            assert!(did.frames.len() == 1 && did.to(link).all(told) && did.closed.is_empty());
         }
     });
+    let reports = node.store.scan_state("refused/").unwrap().len();
+    assert_eq!(
+        reports,
+        crate::core::refused::REPORTS_PER_PEER_MAX,
+        "the disk does no more"
+    );
     let refused: u64 = metrics
         .lines()
         .filter(|line| line.starts_with(r#"icomm_refused_documents_total{peer="UG""#))
