@@ -1,6 +1,8 @@
-//! The basis is suspended in mid-stream: not one more chunk, on either side; the other party acknowledges.
+//! The basis is suspended in mid-stream: not one more chunk, on either side; the other party acknowledges. A new version
+//! brings everything back, and ends with its last day. The link stays up all the while.
 
 use icomm_pki::{MemberId, Role};
+use icomm_policy::agreement::bilateral;
 
 use super::must;
 use crate::members::{Members, name};
@@ -45,5 +47,38 @@ pub fn run(seed: u64) -> Result<World, String> {
     must(acknowledged.eq([es.clone()]), || {
         "ES did not acknowledge the suspension".to_owned()
     })?;
+    let second = world.members().signed(&until_today(2));
+    world.adopt(&es, &second);
+    world.run(20_000);
+    both_hold(&world, &es, &pt, [100, 50])?;
+    world.run(DAY_MS / 2);
+    world.issue(&es, 50);
+    world.issue(&pt, 50);
+    world.run(20_000);
+    both_hold(&world, &es, &pt, [100, 50])?;
+    must(world.closed().is_empty(), || {
+        format!("sessions ended: {:?}", world.closed())
+    })?;
     Ok(world)
+}
+
+/// Milliseconds.
+const DAY_MS: u64 = 86_400_000;
+
+/// A version of the agreement that ends with the day on which the simulation begins, at noon.
+fn until_today(version: u32) -> String {
+    let text = bilateral(&name("es-pt"), &name("ES"), &name("PT"), name("2026-11-01"));
+    text.replace("version = 1\n", &format!("version = {version}\n"))
+        .replace("# in_force_until = 2031-12-31", "in_force_until = 2026-11-23")
+}
+
+/// How many entries of ES there are at PT, and of PT at ES.
+fn both_hold(world: &World, es: &MemberId, pt: &MemberId, expected: [u64; 2]) -> Result<(), String> {
+    for ((holder, origin), expected) in [(pt, es), (es, pt)].into_iter().zip(expected) {
+        let held = world.tally(holder, origin).ok_or("a node is down")?.entries();
+        must(held == expected, || {
+            format!("{holder} holds {held} entries of {origin}, not {expected}")
+        })?;
+    }
+    Ok(())
 }
