@@ -354,3 +354,106 @@ fn offset(number: u64) -> u64 {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashSet, path::Path, time::Duration};
+
+    use super::{Keys, Slot, StoreKey};
+    use crate::{
+        environment::Environment,
+        store::disk::{RealDisk, simulated::SimulatedDisk},
+    };
+
+    const AHEAD: u64 = 10;
+
+    fn open(disk: &SimulatedDisk, key: &StoreKey, used: u64) -> Keys {
+        Keys::open(disk, Path::new("/"), key, Environment::system().entropy, AHEAD, used).unwrap()
+    }
+
+    /// The keys in some slots; panics where one is destroyed.
+    fn held(keys: &Keys, numbers: std::ops::Range<u64>) -> Vec<[u8; 16]> {
+        let key = |slot| match slot {
+            Slot::Key(key) => *key,
+            Slot::Destroyed | Slot::Damaged => panic!("no key"),
+        };
+        keys.read(numbers).unwrap().into_iter().map(key).collect()
+    }
+
+    #[test]
+    fn no_two_views_get_one_key_also_after_a_restart() {
+        let (disk, key) = (
+            SimulatedDisk::new(),
+            StoreKey::generate(&*Environment::system().entropy),
+        );
+        let mut given = HashSet::new();
+        let keys = open(&disk, &key, 0);
+        for (count, first) in [(3, 0), (1, 3), (25, 4), (2, 29)] {
+            let taken = keys.take(count).unwrap();
+            assert_eq!((taken.first, taken.keys.len()), (first, count));
+            let of_views: Vec<[u8; 16]> = taken.keys.iter().map(|key| **key).collect();
+            assert_eq!(
+                held(&keys, taken.numbers()),
+                of_views,
+                "they are on disk before they are given"
+            );
+            given.extend(of_views);
+        }
+        assert_eq!(given.len(), 31);
+        // Of the journal's views only the first twenty were kept: the other keys may have encrypted what was cut off.
+        let again = open(&disk, &key, 20);
+        let taken = again.take(40).unwrap();
+        assert_eq!(taken.first, 20);
+        assert!(taken.keys.iter().all(|key| given.insert(**key)));
+        assert!(
+            held(&again, 0..20).iter().all(|key| given.contains(key)),
+            "those in use stay"
+        );
+    }
+
+    #[test]
+    fn destroyed_keys_are_zeros_and_their_neighbours_stay() {
+        let (disk, key) = (
+            SimulatedDisk::new(),
+            StoreKey::generate(&*Environment::system().entropy),
+        );
+        let keys = open(&disk, &key, 0);
+        let taken = keys.take(8).unwrap();
+        keys.destroy(&[5, 2, 3, 5]).unwrap();
+        assert!(keys.are_destroyed(&[2, 3, 5]).unwrap() && !keys.are_destroyed(&[2, 4]).unwrap());
+        // Durable when it returns.
+        let keys = open(&disk.after_power_cut(1), &key, 8);
+        for number in 0..8 {
+            match (&keys.read(number..number + 1).unwrap()[0], number) {
+                (Slot::Destroyed, 2 | 3 | 5) => {}
+                (Slot::Key(key), 0 | 1 | 4 | 6 | 7) => assert_eq!(*key, taken.keys[number as usize]),
+                _ => panic!("key {number}"),
+            }
+        }
+    }
+
+    #[test]
+    fn slots_are_written_ahead_by_a_thread() {
+        let folder = tempfile::tempdir().unwrap();
+        let entropy = Environment::system().entropy;
+        let key = StoreKey::generate(&*entropy);
+        let keys = Keys::open(&RealDisk, folder.path(), &key, entropy, AHEAD, 0).unwrap();
+        keys.write_ahead().unwrap();
+        let ready = || super::lock(&keys.slots.pool).wrapped.len();
+        for _ in 0..20 {
+            for _ in 0..500 {
+                if ready() < 5 {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+            }
+            assert!(ready() >= 5, "nobody asked for more");
+            keys.take(4).unwrap();
+        }
+        keys.close();
+        assert_eq!(
+            keys.take(30).unwrap().keys.len(),
+            30,
+            "without the thread they are written when they are needed"
+        );
+    }
+}
