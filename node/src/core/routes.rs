@@ -64,11 +64,6 @@ impl Routes {
         self.settle(origin)
     }
 
-    /// Whether `link` serves `origin`.
-    pub fn has_offer(&self, link: LinkId, origin: &Origin) -> bool {
-        self.offers.get(origin).is_some_and(|offers| offers.contains_key(&link))
-    }
-
     /// Nobody is asked for `origin` any more.
     pub fn forget(&mut self, origin: &Origin) -> Vec<Ask> {
         let offers = self.offers.remove(origin).unwrap_or_default();

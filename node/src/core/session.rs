@@ -266,7 +266,7 @@ pub trait World {
     fn revision(&self, origin: &Origin) -> Option<String>;
     /// Whether the peer may hear this: of a log that may not be served to it nothing is said.
     fn may_hear(&self, testimony: &Testimony) -> bool;
-    /// What witnesses said of a log of which the peer knows.
+    /// What witnesses said of a log, as far as the peer may hear it.
     fn cosigned(&self, origin: &Origin) -> Vec<v1::Cosigned>;
     /// Whether any basis lets the peer send this log here now.
     fn may_take(&self, origin: &Origin) -> bool;
@@ -462,7 +462,6 @@ impl Session {
         for head in &hello.heads {
             self.on_head(head.clone(), actions);
         }
-        // Whoever shows a log, or is offered it, knows of it.
         let shown = hello.heads.iter().filter_map(|head| head.origin.parse().ok());
         for origin in shown.chain(self.offered.iter().cloned()).collect::<BTreeSet<Origin>>() {
             tell_cosigned(&origin, world, actions);

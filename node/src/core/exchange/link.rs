@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use bytes::Bytes;
 use icomm_policy::SessionPolicy;
-use icomm_proto::log::Hash;
+use icomm_proto::log::{Checkpoint, Hash, SignedNote};
 use icomm_proto::{Origin, v1};
 
 use super::refilling::KeptEarlier;
@@ -41,11 +41,19 @@ pub struct LinkWorld<'a> {
 }
 
 impl LinkWorld<'_> {
-    /// Whether the peer may hear of a log: its own, one that it serves itself, or one that may be served to it.
-    fn may_know(&self, origin: &Origin) -> bool {
-        self.link.peer.member == origin.member
-            || lock(&self.exchange.routes).has_offer(self.link.id, origin)
-            || self.servable_size(origin).is_some()
+    /// Whether the peer may hear what witnesses say of a log: of its own, of one that may be served to it, and of as much of
+    /// any as it sent here itself.
+    fn may_know(&self, said: &v1::Cosigned) -> bool {
+        let Ok(origin) = said.origin.parse::<Origin>() else {
+            return false;
+        };
+        let member = &self.link.peer.member;
+        if *member == origin.member || self.servable_size(&origin).is_some() {
+            return true;
+        }
+        let note = SignedNote::parse(&said.checkpoint).ok();
+        let signed = note.and_then(|note| Checkpoint::parse(note.text()).ok());
+        signed.is_some_and(|signed| signed.size <= self.exchange.stored_cursor(&origin, member))
     }
 }
 
@@ -121,13 +129,15 @@ impl World for LinkWorld<'_> {
 
     fn may_hear(&self, testimony: &Testimony) -> bool {
         match testimony {
-            Testimony::Cosigned(said) => said.origin.parse().is_ok_and(|origin| self.may_know(&origin)),
+            Testimony::Cosigned(said) => self.may_know(said),
             Testimony::Doubt(_) | Testimony::Beginning(_) => true,
         }
     }
 
     fn cosigned(&self, origin: &Origin) -> Vec<v1::Cosigned> {
-        self.exchange.cosigned.of(origin)
+        let mut said = self.exchange.cosigned.of(origin);
+        said.retain(|said| self.may_know(said));
+        said
     }
 
     fn may_take(&self, origin: &Origin) -> bool {

@@ -36,7 +36,7 @@ impl Session {
     }
 }
 
-/// Tells what witnesses said of a log of which the peer knows.
+/// Tells what witnesses said of a log, as far as the peer may hear it.
 pub(super) fn tell_cosigned(origin: &Origin, world: &impl World, actions: &mut Vec<Action>) {
     let said = world.cosigned(origin).into_iter();
     actions.extend(said.map(|said| send(Body::Cosigned(said))));

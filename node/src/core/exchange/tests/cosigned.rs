@@ -310,3 +310,40 @@ fn what_a_witness_saw_of_another_history_proves_the_fork() {
     assert_eq!(did.proofs(link).len(), 1);
     assert_eq!(settled(&node, &ke), 0, "no quorum for two histories");
 }
+
+#[test]
+fn who_may_not_have_a_log_hears_of_no_more_of_it_than_it_sent_itself() {
+    let network = Network::new();
+    let mut root = network.node("WCO");
+    let ke = log("KE/main", 4);
+    let open = |from, to| ke.chunk(from, to, |_| icomm_proto::SectionSet::open());
+    let (originator, _) = root.link(network.peer("KE"), &[&ke]);
+    root.chunk(originator, open(0, 2));
+    let expected = [("KE/main".to_owned(), 2, vec!["WCO"])];
+    assert_eq!(told(&root.second(), originator), expected);
+    // Naming the log, or showing a checkpoint that went round, opens nothing.
+    let old = log("KE/main", 1);
+    let (stranger, did) = root.link(network.peer("ES"), &[&old]);
+    assert!(told(&did, stranger).is_empty(), "{did:?}");
+    for checkpoint in [Bytes::from_static(b"nobody signed this"), ke.checkpoint(4)] {
+        let origin = "KE/main".to_owned();
+        let did = root.frame(stranger, Body::Head(v1::Head { origin, checkpoint }));
+        assert!(told(&did, stranger).is_empty());
+    }
+    // A relay, over which the rest comes, hears back what the root says of that.
+    root.exchange.closed(originator);
+    let (relay, did) = root.link(network.peer("RILO-ESA"), &[&ke]);
+    assert!(told(&did, relay).is_empty());
+    root.frame(
+        stranger,
+        Body::Refusal(v1::Refusal {
+            code: "store".into(),
+            message: String::new(),
+            origin: "KE/main".into(),
+        }),
+    );
+    root.chunk(relay, open(2, 4));
+    let did = root.second();
+    assert_eq!(told(&did, relay), [("KE/main".to_owned(), 4, vec!["WCO"])]);
+    assert!(told(&did, stranger).is_empty());
+}
