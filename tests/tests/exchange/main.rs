@@ -24,6 +24,7 @@ mod operator;
 mod place;
 mod proofs;
 mod real_data;
+mod recalls;
 mod refused;
 mod terms;
 mod witnesses;

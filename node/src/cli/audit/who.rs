@@ -22,7 +22,7 @@ Exits with 3 while somebody has not answered.
 
 Example:
   icomm audit who 0195e7c2-94a1-7d11-b0c3-5a2a7f6f2b11
-  icomm audit who 0195e7c2-94a1-7d11-b0c3-5a2a7f6f2b11 --json | jq '.holders[] | select(.erased == \"0\")'")]
+  icomm audit who 0195e7c2-94a1-7d11-b0c3-5a2a7f6f2b11 --json | jq '.holders[] | select(.asked_since > 0 and .erased == 0)'")]
 pub(in crate::cli) struct Who {
     /// The record's id
     record: String,
