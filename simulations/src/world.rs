@@ -385,6 +385,11 @@ impl World {
         for node in self.nodes.values() {
             if let Some(running) = &node.running {
                 running.exchange.every_second();
+                sure(running.exchange.ledger().sign());
+                running.exchange.hand_out(false);
+                // Whatever happens to links and nodes, nobody tampers with their disclosure logs here.
+                assert!(running.exchange.ledger().fault().is_none());
+                assert_eq!(sure(running.exchange.conflicts()), []);
             }
         }
         self.later(SECOND_MS, Happening::Second);

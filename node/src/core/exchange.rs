@@ -40,6 +40,7 @@ mod doubts;
 mod forks;
 mod heads;
 mod held;
+mod ledgers;
 mod link;
 mod recalling;
 mod receiving;
@@ -51,6 +52,8 @@ use cosigned::Cosigned;
 pub use cosigned::{Cosignature, Witnessed};
 use forks::Forks;
 use heads::Heads;
+use ledgers::Ledgers;
+pub use ledgers::{Conflict, HAND_OUT_SECONDS, Holder};
 pub use link::{Link, LinkWorld};
 use refilling::Refills;
 use sightings::Sightings;
@@ -122,6 +125,7 @@ pub struct Exchange {
     mailbox: Arc<dyn Mailbox>,
     law: Law,
     ledger: Ledger,
+    ledgers: Ledgers,
     replicas: Mutex<BTreeMap<Origin, Arc<HeldReplica>>>,
     heads: Arc<Heads>,
     forks: Forks,
@@ -165,6 +169,7 @@ impl Exchange {
             mailbox,
             law,
             ledger,
+            ledgers: Ledgers::default(),
             forks,
             cosigned,
             sightings: Sightings::default(),
@@ -228,6 +233,7 @@ impl Exchange {
     pub fn closed(&self, link: LinkId) {
         lock(&self.links).remove(&link);
         self.heads.closed(link);
+        self.ledgers.closed(link);
         let asks = lock(&self.routes).closed(link);
         self.ask(asks);
         if self.voids.arrived(link) {

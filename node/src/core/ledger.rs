@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use icomm_pki::{MemberId, MemberKey, NodeName, TrustDomain};
 use icomm_proto::log::{Checkpoint, Frontier, Hash, InvalidCheckpoint, VerifiedCheckpoint, leaf_hash};
+use icomm_proto::v1;
 use thiserror::Error;
 
 use crate::store::{Batch, NoteLog, Store, StoreError};
@@ -32,6 +33,10 @@ use crate::store::{Batch, NoteLog, Store, StoreError};
 pub const SIGN_NOTES_MAX: u64 = 1024;
 /// Checkpoints or notes read at a time.
 const PAGE_NOTES: usize = 256;
+/// Notes whose hashes are handed over at a time. INVARIANT: more than lie between two checkpoints.
+pub const GROWTH_NOTES_MAX: u64 = 4096;
+/// A checkpoint of this ledger that contradicts the notes, with the name of its holder on a line before it.
+const CONTRADICTION: &str = "ledger/contradiction";
 /// The frontier at the last checkpoint.
 const FRONTIER: &str = "ledger/frontier";
 
@@ -99,9 +104,44 @@ pub enum InvalidLedger {
         /// Which.
         number: u64,
     },
+    /// Another member holds a checkpoint of this ledger over more notes than there are.
+    #[error(
+        "`{holder}` holds this node's own signature over {held} disclosures, and only {notes} are noted here: the last were cut \
+         off, or the store was put back to an older state"
+    )]
+    Beyond {
+        /// Who.
+        holder: String,
+        /// Over how many notes.
+        held: u64,
+        /// How many there are.
+        notes: u64,
+    },
+    /// Another member holds a checkpoint of other notes.
+    #[error(
+        "`{holder}` holds this node's own signature over {held} disclosures, and among the first {held} that are noted here \
+         at least one is another"
+    )]
+    Elsewhere {
+        /// Who.
+        holder: String,
+        /// Over how many notes.
+        held: u64,
+    },
     /// The store can't read it.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Why what a peer keeps of this ledger is not what is here.
+#[derive(Debug, Error)]
+pub enum Disagreement {
+    /// It is no checkpoint of this ledger: the peer's fault.
+    #[error("what it keeps is no checkpoint of this node's ledger: {0}")]
+    Foreign(#[from] InvalidCheckpoint),
+    /// It is, and the notes here are not those that were signed.
+    #[error(transparent)]
+    Ledger(#[from] InvalidLedger),
 }
 
 /// The origin line of a node's ledger, and the name of the key that signs it.
@@ -132,7 +172,21 @@ impl Ledger {
             },
         };
         *ledger.state() = state;
+        ledger.recall()?;
         Ok(ledger)
+    }
+
+    /// Compares anew with what somebody was once found to hold against it.
+    fn recall(&self) -> Result<(), StoreError> {
+        let Some(kept) = self.store.state(CONTRADICTION)? else {
+            return Ok(());
+        };
+        let end = kept.iter().position(|byte| *byte == b'\n').unwrap_or(kept.len());
+        let holder = String::from_utf8_lossy(kept.get(..end).unwrap_or_default()).into_owned();
+        match self.compare_with(&holder, kept.slice(kept.len().min(end + 1)..)) {
+            Err(Disagreement::Ledger(InvalidLedger::Store(error))) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// The name that its checkpoints carry.
@@ -197,6 +251,72 @@ impl Ledger {
             state.fault.get_or_insert_with(|| fault.clone());
         }
         found
+    }
+
+    /// Compares with the checkpoint that a peer keeps of this ledger; the number of notes under it. A contradiction is
+    /// remembered, and nothing more is signed.
+    ///
+    /// # Errors
+    /// The peer's checkpoint is none of this ledger's, or of other notes than are here.
+    pub fn compare_with(&self, holder: &str, checkpoint: Bytes) -> Result<u64, Disagreement> {
+        let theirs = VerifiedCheckpoint::verify(checkpoint, &self.line, &self.key.public())?;
+        self.sign()?;
+        let (held, head) = (theirs.size(), self.head());
+        let fault = if held > head.size {
+            let notes = self
+                .store
+                .notes_len(&NoteLog::disclosures())
+                .map_err(InvalidLedger::from)?;
+            InvalidLedger::Beyond {
+                holder: holder.to_owned(),
+                held,
+                notes,
+            }
+        } else if self.root_at(held, &head)? != *theirs.root() {
+            InvalidLedger::Elsewhere {
+                holder: holder.to_owned(),
+                held,
+            }
+        } else {
+            return Ok(held);
+        };
+        let mut state = self.state();
+        state.ended = true;
+        if state.fault.is_none() {
+            state.fault = Some(fault.clone());
+            let evidence = [holder.as_bytes(), b"\n", theirs.note()].concat();
+            // Whoever holds it shows it again.
+            self.store.ride(Batch::new().set(CONTRADICTION, evidence));
+        }
+        Err(fault.into())
+    }
+
+    /// How the ledger goes on from `from` notes, for somebody who keeps so much of it: leaf hashes up to a checkpoint. None
+    /// if nothing more is signed.
+    ///
+    /// # Errors
+    /// The store can't read the notes.
+    pub fn growth(&self, from: u64) -> Result<Option<v1::LedgerGrowth>, InvalidLedger> {
+        let state = self.state();
+        let (size, checkpoint, ended) = (state.frontier.size(), state.checkpoint.clone(), state.ended);
+        drop(state);
+        let Some(mut end) = checkpoint.filter(|_| size > from && !ended) else {
+            return Ok(None);
+        };
+        let mut to = size;
+        if size - from > GROWTH_NOTES_MAX {
+            let last = self.last_up_to(from.saturating_add(GROWTH_NOTES_MAX))?;
+            let Some(last) = last.filter(|last| last.size() > from) else {
+                return Ok(None);
+            };
+            (end, to) = (last.note().clone(), last.size());
+        }
+        let mut hashes = Vec::new();
+        self.each_leaf(from, to, &mut |leaf| hashes.extend_from_slice(leaf.as_bytes()))?;
+        Ok(Some(v1::LedgerGrowth {
+            leaf_hashes: hashes.into(),
+            checkpoint: end,
+        }))
     }
 
     fn compare(&self) -> Result<LedgerHead, InvalidLedger> {
@@ -280,18 +400,56 @@ impl Ledger {
             .map_err(|source| InvalidLedger::Checkpoint { number, source })
     }
 
+    /// The root over the first `size` notes, at most as many as are signed.
+    fn root_at(&self, size: u64, head: &LedgerHead) -> Result<Hash, InvalidLedger> {
+        if size == head.size {
+            return Ok(head.root);
+        }
+        if let Some(checkpoint) = self.last_up_to(size)?.filter(|checkpoint| checkpoint.size() == size) {
+            return Ok(*checkpoint.root());
+        }
+        let mut frontier = Frontier::new();
+        self.replay(&mut frontier, size)?;
+        Ok(frontier.root())
+    }
+
+    /// The last checkpoint that is kept and not over more notes than these.
+    fn last_up_to(&self, size: u64) -> Result<Option<VerifiedCheckpoint>, InvalidLedger> {
+        let (mut from, mut to) = (0, self.store.notes_len(&NoteLog::ledger())?);
+        let mut last = None;
+        while from < to {
+            let middle = from + (to - from) / 2;
+            let Some((number, note)) = self.store.notes(&NoteLog::ledger(), middle, 1)?.pop() else {
+                break;
+            };
+            let checkpoint = self.own_checkpoint(number, note)?;
+            if checkpoint.size() > size {
+                to = middle;
+            } else {
+                from = middle + 1;
+                last = Some(checkpoint);
+            }
+        }
+        Ok(last)
+    }
+
     /// Adds notes to a frontier until it has so many.
     fn replay(&self, frontier: &mut Frontier, size: u64) -> Result<(), InvalidLedger> {
-        while frontier.size() < size {
-            let left = usize::try_from(size - frontier.size()).unwrap_or(PAGE_NOTES);
-            let page = self
-                .store
-                .notes(&NoteLog::disclosures(), frontier.size(), left.min(PAGE_NOTES))?;
-            if page.is_empty() {
-                let (notes, signed) = (frontier.size(), size);
+        self.each_leaf(frontier.size(), size, &mut |leaf| frontier.push(leaf))
+    }
+
+    /// The leaf hashes of notes, in order.
+    fn each_leaf(&self, from: u64, to: u64, each: &mut dyn FnMut(Hash)) -> Result<(), InvalidLedger> {
+        let mut next = from;
+        while next < to {
+            let left = usize::try_from(to - next).unwrap_or(PAGE_NOTES);
+            let page = self.store.notes(&NoteLog::disclosures(), next, left.min(PAGE_NOTES))?;
+            let Some((last, _)) = page.last() else {
+                let (notes, signed) = (next, to);
                 return Err(InvalidLedger::Cut { notes, signed });
-            }
-            frontier.extend(page.iter().map(|(_, note)| leaf_hash(note)));
+            };
+            next = last.saturating_add(1);
+            page.iter().for_each(|(_, note)| each(leaf_hash(note)));
         }
         Ok(())
     }

@@ -276,6 +276,10 @@ pub trait World {
     fn generation(&self, origin: &Origin) -> Option<u64>;
     /// A frame's worth of the recalls that the peer has not answered, those after the one named; and which was the last.
     fn recalls(&self, after: Option<&RecallKey>) -> (v1::Recalls, Option<RecallKey>);
+    /// What is kept here of the peer's ledger; none where none is kept.
+    fn ledger_kept(&self) -> Option<v1::LedgerKept> {
+        None
+    }
     /// Signs that a log is durable here.
     fn receipt(&self, origin: &Origin, size: u64, root: Hash) -> v1::Receipt;
 }
@@ -429,6 +433,8 @@ impl Session {
             (_, Body::Cosigned(cosigned)) => self.on_testimony(Testimony::Cosigned(cosigned), actions),
             (_, Body::Doubt(doubt)) => self.on_testimony(Testimony::Doubt(doubt), actions),
             (_, Body::Beginning(beginning)) => self.on_testimony(Testimony::Beginning(beginning), actions),
+            (_, Body::LedgerKept(kept)) => actions.push(Action::Consider(Testimony::LedgerKept(kept))),
+            (_, Body::LedgerGrowth(growth)) => actions.push(Action::Consider(Testimony::LedgerGrowth(growth))),
         }
     }
 
@@ -459,6 +465,9 @@ impl Session {
                 .map(|document| send(Body::Document(document))),
         );
         self.begin_recalls(hello, world, actions);
+        if let Some(kept) = world.ledger_kept() {
+            actions.push(send(Body::LedgerKept(kept)));
+        }
         for head in &hello.heads {
             self.on_head(head.clone(), actions);
         }

@@ -142,7 +142,7 @@ impl Node {
         checks.push(self.clock(now));
         checks.push(self.bundle_check(now));
         checks.push(self.store_check());
-        checks.push(self.ledger_check());
+        checks.extend(self.ledger_checks());
         checks.extend(self.witnesses_check());
         checks.extend(self.forks().iter().map(|fork| fork_check(fork, self.own_origin())));
         checks.push(self.agreements_check());

@@ -3,6 +3,7 @@
 use super::checks::{Check, Level, check};
 use super::{DisclosuresError, Node};
 use crate::causes::chain;
+use crate::core::exchange::{Conflict, Holder};
 use crate::core::ledger::{InvalidLedger, LedgerHead};
 
 /// How the disclosure log stands.
@@ -16,13 +17,23 @@ pub struct LedgerStatus {
     pub head: LedgerHead,
     /// What is wrong with it.
     pub fault: Option<InvalidLedger>,
+    /// Who keeps its head, of those that are linked.
+    pub holders: Vec<Holder>,
+    /// Ledgers of others, kept here, that contradicted themselves.
+    pub conflicts: Vec<Conflict>,
 }
 
 impl Node {
-    /// Signs the notes of disclosures that came since the last time.
-    pub(super) async fn sign_ledger(&self) {
+    /// Signs the notes of disclosures that came since the last time, and hands what grew to those who keep it: when it is
+    /// time, or at once.
+    pub(super) async fn sign_ledger(&self, at_once: bool) {
         let exchange = self.0.exchange.clone();
-        match tokio::task::spawn_blocking(move || exchange.ledger().sign()).await {
+        let signing = tokio::task::spawn_blocking(move || {
+            let signed = exchange.ledger().sign();
+            exchange.hand_out(at_once);
+            signed
+        });
+        match signing.await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(error = chain(&error), "the disclosure log can't be signed"),
             Err(_) => tracing::error!("signing the disclosure log broke down; this is a fault of icomm"),
@@ -56,11 +67,30 @@ impl Node {
             notes: self.disclosures_len()?,
             head,
             fault,
+            holders: self.0.exchange.holders(),
+            conflicts: self.0.exchange.conflicts()?,
         })
     }
 
-    /// What `icomm doctor` says about it: what is known, nothing is read.
-    pub(super) fn ledger_check(&self) -> Check {
+    /// What `icomm doctor` says about it and about those that are kept for others: what is known, nothing is read.
+    pub(super) fn ledger_checks(&self) -> Vec<Check> {
+        let exchange = &self.0.exchange;
+        let mut checks = vec![self.own_ledger_check()];
+        match exchange.conflicts() {
+            Ok(conflicts) => checks.extend(conflicts.iter().map(|Conflict { name, .. }| {
+                check(
+                    &format!("disclosure log of {name}"),
+                    Level::Error,
+                    "what it signed does not go on from what it signed before",
+                    "ask that member; `icomm audit verify` prints both checkpoints",
+                )
+            })),
+            Err(error) => checks.push(check("disclosure logs", Level::Error, &chain(&error), "mend the store")),
+        }
+        checks
+    }
+
+    fn own_ledger_check(&self) -> Check {
         let ledger = self.0.exchange.ledger();
         match ledger.fault() {
             None => check(

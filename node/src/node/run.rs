@@ -69,7 +69,7 @@ impl Node {
                     }
                     self.tell_bundle(&mut bundle).await;
                 }
-                _ = signing.tick() => self.sign_ledger().await,
+                _ = signing.tick() => self.sign_ledger(false).await,
                 _ = announcing.tick() => {
                     self.announce_growth(&mut announced_size).await;
                     tokio::task::block_in_place(|| inner.exchange.every_second());
@@ -81,11 +81,13 @@ impl Node {
                 }
             }
         }
+        // Before the links go, so that nothing of it can be cut while the node is down.
+        self.sign_ledger(true).await;
         inner.post.stop_all("stopping", "the node is stopping");
         if let Some(links) = inner.links.write().await.take() {
             links.shutdown(inner.config.drain()).await;
         }
-        self.sign_ledger().await;
+        self.sign_ledger(true).await;
         Ok(())
     }
 

@@ -19,6 +19,7 @@ mod forks;
 mod full_disk;
 mod interrupted;
 mod leak;
+mod ledger;
 mod offline;
 mod operator;
 mod place;

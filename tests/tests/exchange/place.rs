@@ -89,7 +89,17 @@ impl Place {
         text(&ends_with(code, &mut command).stdout)
     }
 
+    /// A node that serves.
     pub(crate) fn runs(&self, home: &str) -> Running {
+        self.run(home, |status| status["serving"] == true)
+    }
+
+    /// A node that answers, whether it can do its duty or not.
+    pub(crate) fn starts(&self, home: &str) -> Running {
+        self.run(home, |_| true)
+    }
+
+    fn run(&self, home: &str, well: fn(&Value) -> bool) -> Running {
         let log = fs::File::create(self.path(&format!("{home}.log"))).unwrap();
         let mut command = icomm();
         command
@@ -107,7 +117,7 @@ impl Place {
             let output = command.output().unwrap();
             if output.status.success() {
                 let status: Value = serde_json::from_slice(&output.stdout).unwrap();
-                if status["serving"] == true {
+                if well(&status) {
                     return running;
                 }
             }

@@ -1,5 +1,7 @@
 //! `icomm audit verify`: is the disclosure log what was signed?
 
+use std::fmt::Write as _;
+
 use clap::Args;
 use data_encoding::BASE64;
 use icomm_proto::v1;
@@ -10,7 +12,9 @@ use crate::cli::{Context, Exit, Failure, json::to_json, output::count};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 What left is noted before it leaves, and the notes are a Merkle log of their own that the node signs about once a second. Here
-every note is read and hashed again and compared with every checkpoint. Exits with 1 when anything was edited, cut or put in.
+every note is read and hashed again and compared with every checkpoint. Offices and the root keep its latest head, and show it
+when a link comes up: that tells of notes that were cut together with their checkpoints. Exits with 1 when anything was
+edited, cut or put in. Where a disclosure log that is kept here for another node contradicts itself, both heads are shown.
 
 Example:
   icomm audit verify")]
@@ -35,13 +39,23 @@ fn text(status: &v1::DisclosuresStatus) -> String {
         verified,
         finding,
         checkpoint: _,
+        holders,
+        conflicts,
     } = status;
     let found = if *verified { "verified" } else { "NOT VERIFIED" };
     let (notes, signed, root) = (count(*notes), count(*signed), BASE64.encode(root));
-    let finding = if finding.is_empty() {
-        String::new()
-    } else {
-        format!("\n  {finding}")
-    };
-    format!("{origin}: {notes} notes, {signed} signed, root {root}: {found}{finding}")
+    let mut text = format!("{origin}: {notes} notes, {signed} signed, root {root}: {found}");
+    if !finding.is_empty() {
+        let _ = write!(text, "\n  {finding}");
+    }
+    for v1::LedgerHolder { name, notes } in holders {
+        let _ = write!(text, "\n  {name} keeps the head over {} of them", count(*notes));
+    }
+    for v1::LedgerConflict { name, checkpoints } in conflicts {
+        let _ = write!(
+            text,
+            "\n\nthe disclosure log of {name} does not go on from what is kept of it here; it signed both:\n{checkpoints}"
+        );
+    }
+    text
 }

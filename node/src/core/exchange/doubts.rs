@@ -54,6 +54,8 @@ impl Exchange {
                 Ok(None) => tracing::debug!(%peer, origin = doubt.origin, "a doubt that can't be answered here"),
                 Err(error) => tracing::error!(%peer, origin = doubt.origin, %error, "a doubt could not be answered"),
             },
+            Testimony::LedgerKept(kept) => self.kept(link, kept.checkpoint),
+            Testimony::LedgerGrowth(growth) => self.keep(link, &growth),
             Testimony::Beginning(beginning) => {
                 if let Err(error) = self.answered(&beginning) {
                     tracing::warn!(%peer, origin = beginning.origin, %error, "the answer to a doubt was refused");

@@ -130,7 +130,9 @@ impl World for LinkWorld<'_> {
     fn may_hear(&self, testimony: &Testimony) -> bool {
         match testimony {
             Testimony::Cosigned(said) => self.may_know(said),
-            Testimony::Doubt(_) | Testimony::Beginning(_) => true,
+            Testimony::Doubt(_) | Testimony::Beginning(_) | Testimony::LedgerKept(_) | Testimony::LedgerGrowth(_) => {
+                true
+            }
         }
     }
 
@@ -157,6 +159,10 @@ impl World for LinkWorld<'_> {
 
     fn recalls(&self, after: Option<&RecallKey>) -> (v1::Recalls, Option<RecallKey>) {
         self.exchange.recalls_for(&self.link.peer, after)
+    }
+
+    fn ledger_kept(&self) -> Option<v1::LedgerKept> {
+        self.exchange.ledger_kept(&self.link.peer)
     }
 
     fn receipt(&self, origin: &Origin, size: u64, root: Hash) -> v1::Receipt {

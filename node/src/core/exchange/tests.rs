@@ -15,6 +15,7 @@ mod cosigned;
 mod documents;
 mod floods;
 mod forks;
+mod ledgers;
 mod recalls;
 mod refilling;
 

@@ -1,11 +1,11 @@
-//! What the two ends of a link say about the history of a log, beside its entries.
+//! What the two ends of a link say about the history of a log or of their ledgers, beside entries.
 
 use icomm_proto::Origin;
 use icomm_proto::v1::{self, frame::Body};
 
 use super::{Action, DOUBTS_MAX, Session, World, send};
 
-/// Said of one log.
+/// Said of one log, or of one ledger.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Testimony {
     /// What witnesses say of the log.
@@ -14,6 +14,10 @@ pub enum Testimony {
     Doubt(v1::Doubt),
     /// The answer.
     Beginning(v1::Beginning),
+    /// This much is kept of the receiver's ledger.
+    LedgerKept(v1::LedgerKept),
+    /// The sender's ledger goes on from there.
+    LedgerGrowth(v1::LedgerGrowth),
 }
 
 impl From<Testimony> for Body {
@@ -22,6 +26,8 @@ impl From<Testimony> for Body {
             Testimony::Cosigned(cosigned) => Self::Cosigned(cosigned),
             Testimony::Doubt(doubt) => Self::Doubt(doubt),
             Testimony::Beginning(beginning) => Self::Beginning(beginning),
+            Testimony::LedgerKept(kept) => Self::LedgerKept(kept),
+            Testimony::LedgerGrowth(growth) => Self::LedgerGrowth(growth),
         }
     }
 }
