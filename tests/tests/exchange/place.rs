@@ -115,7 +115,8 @@ impl Place {
                 .current_dir(self.folder.path())
                 .args(["status", "--json", "--home", home]);
             let output = command.output().unwrap();
-            if output.status.success() {
+            // Who is not well answers too, with another exit code.
+            if !output.stdout.is_empty() {
                 let status: Value = serde_json::from_slice(&output.stdout).unwrap();
                 if well(&status) {
                     return running;
