@@ -14,7 +14,7 @@ mod drafts;
 #[path = "build/sections.rs"]
 mod sections;
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "icomm/v1/sensitivity.proto",
     "icomm/v1/record.proto",
     "icomm/v1/recall.proto",
@@ -22,6 +22,7 @@ const FILES: [&str; 7] = [
     "icomm/v1/node.proto",
     "icomm/v1/audit.proto",
     "icomm/v1/proof.proto",
+    "icomm/v1/parcel.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -1,6 +1,6 @@
 //! The local API: how programs of this installation, and the command line, talk to the node.
 //!
-//! Two doors, the same gRPC services (`icomm.v1.Node` and `icomm.v1.Audit`, with reflection and the standard health
+//! Two doors, the same gRPC services (`icomm.v1.Node`, `icomm.v1.Audit` and `icomm.v1.Parcels`, with reflection and the standard health
 //! service): a Unix socket that only this user can open, and, if the settings name an address, TCP with mutual TLS for node
 //! certificates of the same member.
 //! Beside them a small HTTP server for Prometheus and health probes, in clear and therefore on loopback.
@@ -14,7 +14,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use icomm_proto::v1::{FILE_DESCRIPTOR_SET, audit_server::AuditServer, node_server::NodeServer};
+use icomm_proto::v1::{
+    FILE_DESCRIPTOR_SET, audit_server::AuditServer, node_server::NodeServer, parcels_server::ParcelsServer,
+};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
@@ -28,6 +30,7 @@ mod convert;
 mod door;
 mod http;
 mod meter;
+mod parcels;
 mod preview;
 mod refusal;
 mod service;
@@ -39,7 +42,7 @@ pub use door::BindError;
 /// How often the health service asks the node.
 const HEALTH_CHECK: Duration = Duration::from_secs(1);
 /// The full names of the services, as the health service knows them; the empty name stands for the whole process.
-const SERVICES: [&str; 3] = ["", "icomm.v1.Node", "icomm.v1.Audit"];
+const SERVICES: [&str; 4] = ["", "icomm.v1.Node", "icomm.v1.Audit", "icomm.v1.Parcels"];
 
 /// Pause between HTTP/2 pings.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
@@ -128,6 +131,10 @@ impl Api {
             .max_decoding_message_size(bytes_max)
             .max_encoding_message_size(bytes_max);
 
+        let parcels = ParcelsServer::new(parcels::Service::new(node.clone()))
+            .max_decoding_message_size(bytes_max)
+            .max_encoding_message_size(bytes_max);
+
         report(&health, &node).await;
         let beside = tokio::spawn(beside(node.clone(), health, http, metrics, stop.clone()));
         let incoming = doors.open(stop.clone());
@@ -140,6 +147,7 @@ impl Api {
             .max_concurrent_streams(config.api.streams_max)
             .add_service(service)
             .add_service(audit)
+            .add_service(parcels)
             .add_service(health_service)
             .add_service(reflection)
             .add_service(reflection_alpha)

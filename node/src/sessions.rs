@@ -22,6 +22,10 @@ use crate::core::session::{Action, Closed, Event, Peer, Session};
 use crate::environment::Environment;
 use crate::link::{Carrier, FrameStream, SessionHandler};
 
+mod parcels;
+
+pub use parcels::{Composed, PostError, Posted};
+
 /// Chunks of one peer that may be on their way to the disk.
 const STORING_MAX: usize = 8;
 /// Frames waiting for one peer before nothing more is read from it.
@@ -187,6 +191,26 @@ impl Sessions {
     }
 }
 
+impl Sessions {
+    /// Enters a new session in the shared tables.
+    fn register(&self, peer: Peer) -> (Registered, mpsc::UnboundedReceiver<Event>) {
+        let (mailbox, events) = mpsc::unbounded_channel();
+        let link = self.exchange.opened(peer);
+        self.post
+            .boxes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(link.id(), mailbox);
+        let registered = Registered {
+            link,
+            exchange: self.exchange.clone(),
+            post: self.post.clone(),
+            live: self.live.clone(),
+        };
+        (registered, events)
+    }
+}
+
 impl SessionHandler for Sessions {
     fn open(
         &self,
@@ -201,14 +225,8 @@ impl SessionHandler for Sessions {
             node: identity.node().clone(),
             role: identity.role(),
         };
-        let (mailbox, events) = mpsc::unbounded_channel();
-        let link = self.exchange.opened(peer.clone());
-        let id = link.id();
-        self.post
-            .boxes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id, mailbox);
+        let (registered, events) = self.register(peer.clone());
+        let id = registered.link.id();
         let counts = Arc::new(Counts::default());
         let opened = SessionStatus {
             member: peer.member.to_string(),
@@ -226,12 +244,6 @@ impl SessionHandler for Sessions {
                 counts: counts.clone(),
             },
         );
-        let registered = Registered {
-            link,
-            exchange: self.exchange.clone(),
-            post: self.post.clone(),
-            live: self.live.clone(),
-        };
         let changed = self.post.changes();
         Box::pin(async move {
             let driver = Driver {

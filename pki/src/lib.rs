@@ -58,6 +58,7 @@ mod path;
 mod peer;
 mod pem;
 mod revocation;
+mod sealing;
 pub mod tls;
 mod trust;
 mod validity;
@@ -85,5 +86,6 @@ pub use revocation::{
 };
 /// The DER types that certificates and revocation lists travel in, as rustls understands them.
 pub use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
+pub use sealing::{ENCAPSULATED_BYTES, Opener, SEAL_BYTES, Sealer, SealingError, seal_to, verify_by};
 pub use trust::{INTERMEDIATES_MAX, InvalidPath, InvalidTrust};
 pub use validity::{CLOCK_SKEW_MAX, InvalidValidity, Validity, moment_at};

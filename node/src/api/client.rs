@@ -10,7 +10,7 @@ use std::{
 
 use hyper_util::rt::TokioIo;
 use icomm_pki::{CertificateDer, NodeCredentials, VerifiedBundle, tls};
-use icomm_proto::v1::{audit_client::AuditClient, node_client::NodeClient};
+use icomm_proto::v1::{audit_client::AuditClient, node_client::NodeClient, parcels_client::ParcelsClient};
 use rustls_pki_types::{ServerName, pem::PemObject};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
@@ -30,6 +30,9 @@ pub type Client = NodeClient<Channel>;
 
 /// A connected client of the audit calls.
 pub type Auditor = AuditClient<Channel>;
+
+/// A connected client of the parcel calls.
+pub type Poster = ParcelsClient<Channel>;
 
 /// Where an API is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +102,18 @@ pub async fn audit(address: &Address, config: &Config) -> Result<Auditor, Connec
     let channel = channel(address, config).await?;
     let bytes_max = config.api.message_bytes_max;
     Ok(AuditClient::new(channel)
+        .max_decoding_message_size(bytes_max)
+        .max_encoding_message_size(bytes_max))
+}
+
+/// Connects to the node's API for parcels.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn parcels(address: &Address, config: &Config) -> Result<Poster, ConnectError> {
+    let channel = channel(address, config).await?;
+    let bytes_max = config.api.message_bytes_max;
+    Ok(ParcelsClient::new(channel)
         .max_decoding_message_size(bytes_max)
         .max_encoding_message_size(bytes_max))
 }

@@ -17,7 +17,12 @@ use crate::{
     causes::chain,
     core::law::AdoptError,
     issuer::IssueError,
-    node::{AgreementError, CorrectError, DisclosuresError, HoldingsError, ProofError, SubmitError},
+    link::InvalidParcel,
+    node::{
+        AgreementError, CorrectError, DisclosuresError, ExportParcelError, HoldingsError, ImportParcelError,
+        ProofError, SubmitError,
+    },
+    sessions::PostError,
     store::StoreError,
 };
 
@@ -101,6 +106,38 @@ impl From<CorrectError> for Status {
             CorrectError::Issue(issue) => of_issue(issue),
             CorrectError::Trace(store) => of_store(store),
             CorrectError::Stopped => Code::Unavailable,
+        };
+        Self::new(code, chain(&error))
+    }
+}
+
+impl From<ExportParcelError> for Status {
+    fn from(error: ExportParcelError) -> Self {
+        let code = match &error {
+            ExportParcelError::UnknownMember(_) | ExportParcelError::UnknownNode { .. } => Code::NotFound,
+            ExportParcelError::WhichNode { .. } => Code::InvalidArgument,
+            ExportParcelError::BundleExpired => Code::FailedPrecondition,
+            // The parcel goes to the caller, who hung up.
+            ExportParcelError::Post(PostError::Parcel(_)) => Code::Cancelled,
+            ExportParcelError::Post(PostError::Closed { .. }) => Code::FailedPrecondition,
+            ExportParcelError::Post(PostError::Store(store)) => of_store(store),
+        };
+        Self::new(code, chain(&error))
+    }
+}
+
+impl From<ImportParcelError> for Status {
+    fn from(error: ImportParcelError) -> Self {
+        let code = match &error {
+            ImportParcelError::Invalid(invalid) | ImportParcelError::Post(PostError::Parcel(invalid)) => {
+                match invalid {
+                    InvalidParcel::Unreadable(_) => Code::Unavailable,
+                    InvalidParcel::Addressee { .. } | InvalidParcel::Sender(_) => Code::FailedPrecondition,
+                    _ => Code::InvalidArgument,
+                }
+            }
+            ImportParcelError::Post(PostError::Closed { .. }) => Code::FailedPrecondition,
+            ImportParcelError::Post(PostError::Store(store)) => of_store(store),
         };
         Self::new(code, chain(&error))
     }

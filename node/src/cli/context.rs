@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use super::{exit::Failure, output::Output};
 use crate::{
-    api::client::{Address, Auditor, Client, audit, connect},
+    api::client::{Address, Auditor, Client, Poster, audit, connect, parcels},
     config::Config,
 };
 
@@ -81,6 +81,12 @@ impl Context {
     pub async fn auditor(&self) -> Result<Auditor, Failure> {
         let (address, config) = self.node()?;
         Ok(audit(&address, &config).await?)
+    }
+
+    /// A client of the running node's parcel calls.
+    pub async fn poster(&self) -> Result<Poster, Failure> {
+        let (address, config) = self.node()?;
+        Ok(parcels(&address, &config).await?)
     }
 
     /// Where the node's API is, and the settings it is reached with.

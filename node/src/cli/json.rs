@@ -35,6 +35,7 @@ named!(
     AgreementPreview,
     Disclosure,
     DisclosuresStatus,
+    ParcelSummary,
     DoctorReply,
     Draft,
     Entry,

@@ -4,6 +4,8 @@ use clap::{Args, Subcommand};
 use comfy_table::Table;
 use icomm_proto::v1;
 
+mod parcel;
+
 use super::{
     Context, Exit, Failure, doctor,
     json::to_json,
@@ -15,6 +17,8 @@ use super::{
 pub(super) enum Link {
     List(List),
     Test(Test),
+    Export(parcel::Export),
+    Import(parcel::Import),
 }
 
 /// Who is linked, by which carrier, and what went wrong last
@@ -38,9 +42,9 @@ pub(super) struct Test {
 
 impl Link {
     pub(super) async fn run(self, context: &Context) -> Result<Exit, Failure> {
-        let mut client = context.client().await?;
         match self {
             Self::List(List {}) => {
+                let mut client = context.client().await?;
                 let links = client.list_links(v1::ListLinksRequest {}).await?.into_inner().links;
                 if context.output.is_json() {
                     for link in &links {
@@ -55,7 +59,10 @@ impl Link {
                 }
                 Ok(Exit::Ok)
             }
+            Self::Export(command) => command.run(context).await,
+            Self::Import(command) => command.run(context).await,
             Self::Test(Test { member }) => {
+                let mut client = context.client().await?;
                 let report = client
                     .test_link(v1::TestLinkRequest { peer: member.clone() })
                     .await?

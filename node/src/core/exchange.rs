@@ -42,6 +42,7 @@ mod heads;
 mod held;
 mod ledgers;
 mod link;
+mod parcels;
 mod recalling;
 mod receiving;
 mod refilling;

@@ -28,6 +28,7 @@ use icomm_proto::{Origin, log::Hash};
 use super::feed::{Feed, Prepared, Ticket, refill::Looked};
 use super::recall::RecallKey;
 
+mod carried;
 mod recalls;
 mod receiving;
 mod refilling;
@@ -110,6 +111,9 @@ pub enum Event {
         /// From [`Action::Note`].
         ticket: Ticket,
     },
+    /// A frame that was sent is carried off without a connection: no answer to it will come by this session, and none is
+    /// waited for.
+    Carried(v1::Frame),
     /// The peer's chunk is durable.
     Stored {
         /// The log.
@@ -367,6 +371,7 @@ impl Session {
             Event::Noted { origin, ticket } => self.on_noted(&origin, ticket, world, actions),
             Event::Looked { origin, ticket, looked } => self.on_looked(&origin, ticket, looked, world, actions),
             Event::Refilled(refilled) => actions.push(send(Body::Refilled(refilled))),
+            Event::Carried(frame) => self.on_carried(frame, world, actions),
             Event::Stored { origin, size, root } => {
                 actions.push(send(Body::Receipt(world.receipt(&origin, size, root))));
             }
@@ -527,13 +532,18 @@ impl Session {
         let Ok(origin) = receipt.origin.parse::<Origin>() else {
             return self.fail("origin", "a receipt for something that is not a log", actions);
         };
-        if let Some(feed) = self.feeds.get_mut(&origin) {
-            feed.received(receipt.size);
-            if let Some(size) = world.servable_size(&origin) {
-                feed.advance(&origin, size, actions);
+        self.on_taken(&origin, receipt.size, world, actions);
+        actions.push(Action::Acknowledged(receipt));
+    }
+
+    /// What was sent of a log up to `size` takes no more room in its window.
+    fn on_taken(&mut self, origin: &Origin, size: u64, world: &impl World, actions: &mut Vec<Action>) {
+        if let Some(feed) = self.feeds.get_mut(origin) {
+            feed.received(size);
+            if let Some(size) = world.servable_size(origin) {
+                feed.advance(origin, size, actions);
             }
         }
-        actions.push(Action::Acknowledged(receipt));
     }
 
     fn on_refusal(&mut self, refusal: v1::Refusal, actions: &mut Vec<Action>) {

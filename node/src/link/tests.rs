@@ -11,4 +11,4 @@ mod reconnect;
 mod refusals;
 mod relay;
 mod revocation;
-mod world;
+pub(super) mod world;

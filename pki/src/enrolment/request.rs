@@ -121,14 +121,12 @@ impl EnrolmentRequest {
         };
         let peer_key = peer_key.to_bytes();
         let message = statement_message(&member_request, &node_request, &peer_key);
-        let Ok(peer_signature) = node_key.libp2p().sign(&Domain::Enrolment.frame(&message)) else {
-            return Err(no_peer);
-        };
+        let peer_signature = node_key.sign(Domain::Enrolment, &message);
         let member_signature = member_key.sign(Domain::Enrolment, &message);
         let statement = [
             &[STATEMENT_TAG][..],
             &peer_key,
-            &peer_signature,
+            peer_signature.as_bytes(),
             member_signature.as_bytes(),
         ]
         .concat();

@@ -117,6 +117,11 @@ impl MemberPublicKey {
         self.0.as_bytes()
     }
 
+    /// The X25519 key of the same secret: RFC 7748, 4.1 maps the point.
+    pub(crate) fn x25519(&self) -> [u8; 32] {
+        self.0.to_montgomery().to_bytes()
+    }
+
     /// Reads standard base64 with padding.
     pub fn from_base64(text: &str) -> Result<Self, InvalidKey> {
         Self::from_bytes(&decode_base64(text)?)

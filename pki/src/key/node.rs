@@ -5,14 +5,14 @@
 
 use std::{fmt, sync::Arc};
 
-use ed25519_dalek::{SigningKey, pkcs8::DecodePrivateKey};
+use ed25519_dalek::{Signer, SigningKey, pkcs8::DecodePrivateKey};
 use libp2p_identity::{Keypair, PeerId, ed25519};
 use rand::{TryRng, rngs::SysRng};
 use rustls::{SignatureScheme, crypto::aws_lc_rs::sign::any_ecdsa_type};
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use zeroize::Zeroizing;
 
-use super::{InvalidKey, member::ed25519_pkcs8};
+use super::{Domain, InvalidKey, Signature, member::ed25519_pkcs8};
 use crate::pem;
 
 /// A node's transport keys. Clones share the secrets in memory.
@@ -67,6 +67,17 @@ impl NodeKey {
     /// The id that libp2p peers know this node by.
     pub fn peer_id(&self) -> PeerId {
         self.p2p.public().to_peer_id()
+    }
+
+    /// Signs with the libp2p key, for one purpose.
+    pub fn sign(&self, domain: Domain, message: &[u8]) -> Signature {
+        let key = SigningKey::from_bytes(&self.p2p_seed);
+        Signature::from_bytes(key.sign(&domain.frame(message)).to_bytes())
+    }
+
+    /// The X25519 secret that belongs to the libp2p key (RFC 8032, 5.1.5: the lower half of the seed's hash).
+    pub(crate) fn x25519(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(SigningKey::from_bytes(&self.p2p_seed).to_scalar_bytes())
     }
 
     /// The TLS key.

@@ -93,11 +93,13 @@ pub enum Domain {
     Recall,
     /// That nothing is left of what was recalled, by who erased it.
     Erasure,
+    /// A parcel of frames for a link without a network, by the sending node's libp2p key.
+    Parcel,
 }
 
 impl Domain {
     /// Every domain.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Agreement,
         Self::Suspension,
         Self::Acknowledgement,
@@ -106,6 +108,7 @@ impl Domain {
         Self::Enrolment,
         Self::Recall,
         Self::Erasure,
+        Self::Parcel,
     ];
 
     /// The domain's name in the signed bytes. Names never change and are never used again for something else.
@@ -119,6 +122,7 @@ impl Domain {
             Self::Enrolment => "enrolment",
             Self::Recall => "recall",
             Self::Erasure => "erasure",
+            Self::Parcel => "parcel",
         }
     }
 

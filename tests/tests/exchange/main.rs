@@ -22,6 +22,7 @@ mod leak;
 mod ledger;
 mod offline;
 mod operator;
+mod parcels;
 mod place;
 mod proofs;
 mod real_data;

@@ -35,6 +35,12 @@ impl Place {
 
     /// WCO, RILO-ESA, and KE and UG in its region: authorities, certificates, bundle, and nodes that run.
     pub(crate) fn found(&self) -> [Running; 4] {
+        self.set_up();
+        ["wco", "esa", "ke", "ug"].map(|home| self.runs(home))
+    }
+
+    /// The same, but that nobody runs yet.
+    pub(crate) fn set_up(&self) {
         let [ke, ug, esa, wco] = std::array::from_fn(|_| free_port());
         let domain = "--trust-domain demo.icomm.example";
         self.does(&format!("pki root --authority root-ca --member WCO {domain}"));
@@ -59,7 +65,6 @@ impl Place {
         for home in ["wco", "esa", "ke", "ug"] {
             self.does(&format!("pki install {home}.pem bundle.json --home {home}"));
         }
-        ["wco", "esa", "ke", "ug"].map(|home| self.runs(home))
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -16,7 +16,7 @@ impl Session {
     }
 
     /// The next frame of what is owed.
-    fn offer_recalls(&mut self, world: &impl World, actions: &mut Vec<Action>) {
+    pub(super) fn offer_recalls(&mut self, world: &impl World, actions: &mut Vec<Action>) {
         let (recalls, last) = world.recalls(self.offered_recalls.as_ref());
         self.offered_recalls = last.filter(|_| recalls.more);
         // What was announced may have been answered on another link since: the peer must not wait for it.

@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 use crate::environment::Environment;
 use crate::link::{Address, trust::Trust};
 
-pub(super) struct World {
+pub(in crate::link) struct World {
     domain: TrustDomain,
     root: Authority,
     wco: NodeCredentials,
@@ -47,7 +47,7 @@ fn enrol(root: &Authority, domain: &TrustDomain, member: &MemberId, validity: Va
 }
 
 impl World {
-    pub(super) fn new() -> Self {
+    pub(in crate::link) fn new() -> Self {
         let domain: TrustDomain = "test.icomm.example".parse().unwrap();
         let wco_id: MemberId = "WCO".parse().unwrap();
         let root = Authority::root(&domain, &wco_id, AuthorityKey::generate().unwrap(), days(3_650)).unwrap();
@@ -66,12 +66,12 @@ impl World {
     }
 
     /// A member with a node, in the directory.
-    pub(super) fn enrol(&mut self, member: &str) -> Arc<NodeCredentials> {
+    pub(in crate::link) fn enrol(&mut self, member: &str) -> Arc<NodeCredentials> {
         self.enrol_for(member, 300)
     }
 
     /// The same with certificates that hold for so many days.
-    pub(super) fn enrol_for(&mut self, member: &str, validity: u16) -> Arc<NodeCredentials> {
+    pub(in crate::link) fn enrol_for(&mut self, member: &str, validity: u16) -> Arc<NodeCredentials> {
         let member: MemberId = member.parse().unwrap();
         let credentials = Arc::new(enrol(&self.root, &self.domain, &member, days(validity)));
         self.listed.insert(
@@ -83,18 +83,18 @@ impl World {
     }
 
     /// Publishes `addresses` in the directory from the next bundle on.
-    pub(super) fn set_addresses(&mut self, member: &str, addresses: &[Address]) {
+    pub(in crate::link) fn set_addresses(&mut self, member: &str, addresses: &[Address]) {
         let listing = self.listed.get_mut(&member.parse::<MemberId>().unwrap()).unwrap();
         listing.nodes[0].addresses = addresses.iter().map(Address::to_string).collect();
     }
 
     /// Takes a member out of the directory from the next bundle on.
-    pub(super) fn unlist(&mut self, member: &str) {
+    pub(in crate::link) fn unlist(&mut self, member: &str) {
         self.listed.remove(&member.parse::<MemberId>().unwrap()).unwrap();
     }
 
     /// Revokes a member's node certificate from the next bundle on.
-    pub(super) fn revoke(&mut self, member: &str) {
+    pub(in crate::link) fn revoke(&mut self, member: &str) {
         let credentials = &self.issued[&member.parse::<MemberId>().unwrap()];
         let revocation = Revocation {
             serial: credentials.enrolment().node_certificate().serial().clone(),
@@ -108,7 +108,7 @@ impl World {
     }
 
     /// The next version of the bundle.
-    pub(super) fn bundle(&mut self) -> Arc<VerifiedBundle> {
+    pub(in crate::link) fn bundle(&mut self) -> Arc<VerifiedBundle> {
         self.version += 1;
         let now = OffsetDateTime::now_utc();
         let root = self.root.certificate().der().clone();
@@ -121,7 +121,7 @@ impl World {
     }
 
     /// A TLS client with these credentials that takes any server for good.
-    pub(super) fn credulous_client(&mut self, credentials: &Arc<NodeCredentials>) -> Arc<ClientConfig> {
+    pub(in crate::link) fn credulous_client(&mut self, credentials: &Arc<NodeCredentials>) -> Arc<ClientConfig> {
         let trust = Trust::new(Arc::clone(credentials), self.bundle(), Environment::system()).unwrap();
         let mut config = ClientConfig::clone(&trust.client_config());
         config.dangerous().set_certificate_verifier(Arc::new(Credulous));
