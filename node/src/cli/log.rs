@@ -30,7 +30,7 @@ pub(super) enum Log {
 Columns:
   disclosed       entries held with more than their open section
   de-nominalised  entries held with the open section only
-  withheld        entries known by their hash only: counted, signed, not readable
+  withheld        entries without any section here, known by hash or erased: counted, signed, not readable
   settled         entries that a quorum of witnesses, set in the trust bundle, has seen as this very history;
                   which witness has seen how many, and when, stands in --json
 

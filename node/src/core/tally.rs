@@ -16,7 +16,7 @@ pub struct Tally {
     pub disclosed: u64,
     /// Views with the open section only.
     pub denominalised: u64,
-    /// Entries known by their hash alone.
+    /// Entries without any section: known by their hash alone, or erased.
     pub withheld: u64,
     /// Whether every view counted hashes to what its entry commits to, and every checkpoint met signs the root there.
     pub verified: bool,
@@ -65,10 +65,10 @@ impl Tally {
             return self.frontier.push(icomm_proto::log::empty_root());
         };
         self.frontier.push(view.leaf_hash());
-        if view.sections().is_subset(SectionSet::open()) {
-            self.denominalised += 1;
-        } else {
-            self.disclosed += 1;
+        match view.sections() {
+            SectionSet::EMPTY => self.withheld += 1,
+            sections if sections.is_subset(SectionSet::open()) => self.denominalised += 1,
+            _ => self.disclosed += 1,
         }
         self.verified &= view.verify().is_ok();
     }

@@ -19,7 +19,7 @@ pub struct Widths {
     pub disclosed: i64,
     /// With the open section only.
     pub denominalised: i64,
-    /// By their hash alone.
+    /// Without any section: by their hash alone, or by an entry whose sections were erased or never were.
     pub withheld: i64,
 }
 
@@ -40,8 +40,7 @@ impl Widths {
         let mut widths = Self::default();
         match item {
             ItemRef::Withheld(_) => widths.withheld = 1,
-            ItemRef::Disclosed(view) if is_open(view) => widths.denominalised = 1,
-            ItemRef::Disclosed(_) => widths.disclosed = 1,
+            ItemRef::Disclosed(view) => return width_of(view),
         }
         widths
     }
@@ -51,7 +50,7 @@ impl Widths {
     pub fn of_sections(sections: Option<SectionSet>) -> Self {
         let mut widths = Self::default();
         match sections {
-            None => widths.withheld = 1,
+            None | Some(SectionSet::EMPTY) => widths.withheld = 1,
             Some(sections) if sections.is_subset(SectionSet::open()) => widths.denominalised = 1,
             Some(_) => widths.disclosed = 1,
         }
@@ -103,17 +102,19 @@ impl AddAssign for Widths {
     }
 }
 
-/// Whether a view discloses the open section at most: its sections stand after the entry, ascending, the open one first.
-fn is_open(view: &[u8]) -> bool {
+/// Of a view: its sections stand after the entry, ascending, the open one first.
+fn width_of(view: &[u8]) -> Widths {
     let sections = view.split_first_chunk::<2>().and_then(|(len, rest)| {
         let after = rest.get(usize::from(u16::from_be_bytes(*len))..)?;
         after.split_first()
     });
+    let mut widths = Widths::default();
     match sections {
-        Some((0, _)) => true,
-        Some((1, rest)) => rest.first().is_some_and(|kind| *kind == SectionKind::Case.number()),
-        _ => false,
+        Some((0, _)) => widths.withheld = 1,
+        Some((1, [kind, ..])) if *kind == SectionKind::Case.number() => widths.denominalised = 1,
+        _ => widths.disclosed = 1,
     }
+    widths
 }
 
 #[cfg(test)]
@@ -151,7 +152,7 @@ mod tests {
         }
         let widths = Widths::of(&body.finish().unwrap());
         assert_eq!(widths, expected);
-        assert_eq!((widths.disclosed, widths.denominalised, widths.withheld), (3, 2, 1));
+        assert_eq!((widths.disclosed, widths.denominalised, widths.withheld), (3, 1, 2));
 
         let mut bytes = Vec::new();
         widths.write(&mut bytes);

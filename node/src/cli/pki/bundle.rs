@@ -53,6 +53,10 @@ impl Bundle {
             days,
             out,
         } = self;
+        if let Some(out) = out.as_deref().filter(|out| out.exists()) {
+            // Before a version is used up that then nobody sees.
+            return Err(Failure::new(format_args!("`{}` exists already", out.display())).advice("name a new file"));
+        }
         let folder = Folder::at(&authority);
         let root = folder.authority()?;
         let key = MemberKey::from_pkcs8_pem(&files::read_text(&context.config()?.identity.member_key)?)?;
