@@ -14,7 +14,7 @@ mod drafts;
 #[path = "build/sections.rs"]
 mod sections;
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "icomm/v1/sensitivity.proto",
     "icomm/v1/record.proto",
     "icomm/v1/recall.proto",
@@ -23,6 +23,7 @@ const FILES: [&str; 8] = [
     "icomm/v1/audit.proto",
     "icomm/v1/proof.proto",
     "icomm/v1/parcel.proto",
+    "icomm/v1/backup.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -15,7 +15,8 @@
 use std::{sync::Arc, time::Duration};
 
 use icomm_proto::v1::{
-    FILE_DESCRIPTOR_SET, audit_server::AuditServer, node_server::NodeServer, parcels_server::ParcelsServer,
+    FILE_DESCRIPTOR_SET, audit_server::AuditServer, backups_server::BackupsServer, node_server::NodeServer,
+    parcels_server::ParcelsServer,
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
@@ -25,8 +26,9 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use crate::{config::Config, environment::Environment, node::Node};
 
 mod audit;
+mod backups;
 pub mod client;
-mod convert;
+pub(crate) mod convert;
 mod door;
 mod http;
 mod meter;
@@ -42,7 +44,13 @@ pub use door::BindError;
 /// How often the health service asks the node.
 const HEALTH_CHECK: Duration = Duration::from_secs(1);
 /// The full names of the services, as the health service knows them; the empty name stands for the whole process.
-const SERVICES: [&str; 4] = ["", "icomm.v1.Node", "icomm.v1.Audit", "icomm.v1.Parcels"];
+const SERVICES: [&str; 5] = [
+    "",
+    "icomm.v1.Node",
+    "icomm.v1.Audit",
+    "icomm.v1.Parcels",
+    "icomm.v1.Backups",
+];
 
 /// Pause between HTTP/2 pings.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
@@ -135,6 +143,10 @@ impl Api {
             .max_decoding_message_size(bytes_max)
             .max_encoding_message_size(bytes_max);
 
+        let backups = BackupsServer::new(backups::Service::new(node.clone()))
+            .max_decoding_message_size(bytes_max)
+            .max_encoding_message_size(bytes_max);
+
         report(&health, &node).await;
         let beside = tokio::spawn(beside(node.clone(), health, http, metrics, stop.clone()));
         let incoming = doors.open(stop.clone());
@@ -148,6 +160,7 @@ impl Api {
             .add_service(service)
             .add_service(audit)
             .add_service(parcels)
+            .add_service(backups)
             .add_service(health_service)
             .add_service(reflection)
             .add_service(reflection_alpha)

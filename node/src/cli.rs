@@ -12,6 +12,7 @@ use crate::demo::Demo;
 
 mod agreement;
 mod audit;
+mod backup;
 mod context;
 mod doctor;
 mod exit;
@@ -23,6 +24,7 @@ mod log;
 pub(crate) mod output;
 mod pki;
 mod record;
+mod restore;
 mod run;
 mod status;
 
@@ -79,6 +81,8 @@ enum Command {
     /// Audit: who received what, under which legal basis: disclosures, verify.
     #[command(subcommand)]
     Audit(audit::Audit),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
 }
 
 /// Reads the command line, does what it says, and tells how it ended.
@@ -114,6 +118,8 @@ fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
             Command::Link(command) => command.run(context).await,
             Command::Log(command) => command.run(context).await,
             Command::Audit(command) => command.run(context).await,
+            Command::Backup(command) => command.run(context).await,
+            Command::Restore(command) => command.run(context).await,
         }
     })
 }

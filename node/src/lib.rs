@@ -1,6 +1,7 @@
 //! A node of the exchange: its sans-I/O [`core`] and the shell around it.
 
 pub mod api;
+pub mod backup;
 pub mod causes;
 pub mod cli;
 pub mod config;

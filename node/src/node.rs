@@ -22,9 +22,10 @@ use crate::environment::Environment;
 use crate::issuer::Issuer;
 use crate::link::Links;
 use crate::sessions::{Post, Sessions};
-use crate::store::Store;
+use crate::store::{Journal, Store};
 
 mod agreements;
+mod backups;
 pub(crate) mod checks;
 mod correct;
 mod disclosures;
@@ -63,6 +64,7 @@ struct Inner {
     environment: Environment,
     credentials: Arc<NodeCredentials>,
     codes: CodeLists,
+    journal: Arc<Journal>,
     store: Arc<dyn Store>,
     exchange: Arc<Exchange>,
     sessions: Arc<Sessions>,
@@ -83,7 +85,8 @@ impl Node {
         let credentials = Arc::new(start::credentials(&config)?);
         let overlays = start::overlays(&config)?;
         let codes = start::codes(&config)?;
-        let store = start::store(&config, &environment)?;
+        let journal = Arc::new(open_store(&config, &environment)?);
+        let store: Arc<dyn Store> = journal.clone();
         let bundle = start::bundle(&config, &*store, environment.clock.now())?;
         let key = credentials.member_key().clone();
         let member = credentials.member().clone();
@@ -121,6 +124,7 @@ impl Node {
             environment,
             credentials,
             codes,
+            journal,
             store,
             exchange,
             sessions,

@@ -35,7 +35,7 @@ pub use batch::{
     NoteLog, Placement, Remains, STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX, StoredChunk,
 };
 pub use error::{Damage, Health, StoreError};
-pub use journal::{Journal, OpenError};
+pub use journal::{Journal, OpenError, SNAPSHOT_PIECE_BYTES, Snapshot};
 pub use key::{InvalidStoreKey, StoreKey};
 pub use memory::MemoryStore;
 pub use widths::Widths;

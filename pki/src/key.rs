@@ -6,10 +6,12 @@
 
 use thiserror::Error;
 
+mod backup;
 mod member;
 mod node;
 mod signature;
 
+pub use backup::{BackupKey, BackupRecipient, InvalidBackupKey};
 pub use libp2p_identity::PeerId;
 pub use member::{MemberKey, MemberPublicKey};
 pub use node::NodeKey;

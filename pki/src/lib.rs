@@ -77,7 +77,10 @@ pub use certificate::{
 };
 pub use credentials::{InvalidCredentials, NodeCredentials};
 pub use enrolment::{Enrolment, EnrolmentRequest, InvalidEnrolment, InvalidRequest, REQUEST_BYTES_MAX};
-pub use key::{Domain, InvalidKey, InvalidSignature, MemberKey, MemberPublicKey, NodeKey, PeerId, Signature};
+pub use key::{
+    BackupKey, BackupRecipient, Domain, InvalidBackupKey, InvalidKey, InvalidSignature, MemberKey, MemberPublicKey,
+    NodeKey, PeerId, Signature,
+};
 pub use name::{InvalidName, MemberId, NodeName, Role, TrustDomain};
 pub use path::{InvalidMemberPath, MemberPath};
 pub use peer::{InvalidPeer, PeerIdentity, authenticate, authenticate_libp2p};
@@ -86,6 +89,8 @@ pub use revocation::{
 };
 /// The DER types that certificates and revocation lists travel in, as rustls understands them.
 pub use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
-pub use sealing::{ENCAPSULATED_BYTES, Opener, SEAL_BYTES, Sealer, SealingError, seal_to, verify_by};
+pub use sealing::{
+    ENCAPSULATED_BYTES, Opener, SEAL_BYTES, Sealer, SealingError, seal_to, seal_to_recipient, verify_by,
+};
 pub use trust::{INTERMEDIATES_MAX, InvalidPath, InvalidTrust};
 pub use validity::{CLOCK_SKEW_MAX, InvalidValidity, Validity, moment_at};

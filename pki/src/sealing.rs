@@ -15,7 +15,7 @@ use rustls::crypto::{
 };
 use thiserror::Error;
 
-use crate::{Domain, InvalidSignature, MemberPublicKey, NodeKey, Signature};
+use crate::{BackupKey, BackupRecipient, Domain, InvalidSignature, MemberPublicKey, NodeKey, Signature};
 
 /// Length of the encapsulated secret, which the opener needs.
 pub const ENCAPSULATED_BYTES: usize = 32;
@@ -45,7 +45,19 @@ pub struct Opener(Box<dyn HpkeOpener>);
 /// A sealer towards a node. `info` is what both sides must agree on beside; the encapsulated secret goes to the receiver in
 /// clear. Takes fresh randomness from the system.
 pub fn seal_to(node: &PeerId, info: &[u8]) -> Result<([u8; ENCAPSULATED_BYTES], Sealer), SealingError> {
-    let key = HpkePublicKey(key_of(node).ok_or(SealingError::Key)?.x25519().to_vec());
+    seal_to_x25519(key_of(node).ok_or(SealingError::Key)?.x25519(), info)
+}
+
+/// The same towards whoever has a backup key's secret half.
+pub fn seal_to_recipient(
+    recipient: &BackupRecipient,
+    info: &[u8],
+) -> Result<([u8; ENCAPSULATED_BYTES], Sealer), SealingError> {
+    seal_to_x25519(*recipient.as_bytes(), info)
+}
+
+fn seal_to_x25519(key: [u8; 32], info: &[u8]) -> Result<([u8; ENCAPSULATED_BYTES], Sealer), SealingError> {
+    let key = HpkePublicKey(key.to_vec());
     let (secret, sealer) = SUITE.setup_sealer(info, &key).map_err(|_| SealingError::Sealing)?;
     let secret = secret.0.try_into().map_err(|_| SealingError::Sealing)?;
     Ok((secret, Sealer(sealer)))
@@ -54,12 +66,23 @@ pub fn seal_to(node: &PeerId, info: &[u8]) -> Result<([u8; ENCAPSULATED_BYTES], 
 impl NodeKey {
     /// An opener for what was sealed to this node.
     pub fn opener(&self, encapsulated: [u8; ENCAPSULATED_BYTES], info: &[u8]) -> Result<Opener, SealingError> {
-        let secret = HpkePrivateKey::from(self.x25519().to_vec());
-        SUITE
-            .setup_opener(&EncapsulatedSecret(encapsulated.to_vec()), info, &secret)
-            .map(Opener)
-            .map_err(|_| SealingError::Opening)
+        open_with(&self.x25519(), encapsulated, info)
     }
+}
+
+impl BackupKey {
+    /// An opener for what was sealed to this key's recipient.
+    pub fn opener(&self, encapsulated: [u8; ENCAPSULATED_BYTES], info: &[u8]) -> Result<Opener, SealingError> {
+        open_with(&self.x25519(), encapsulated, info)
+    }
+}
+
+fn open_with(secret: &[u8; 32], encapsulated: [u8; ENCAPSULATED_BYTES], info: &[u8]) -> Result<Opener, SealingError> {
+    let secret = HpkePrivateKey::from(secret.to_vec());
+    SUITE
+        .setup_opener(&EncapsulatedSecret(encapsulated.to_vec()), info, &secret)
+        .map(Opener)
+        .map_err(|_| SealingError::Opening)
 }
 
 impl Sealer {
@@ -133,6 +156,19 @@ mod tests {
                 "byte {at}"
             );
         }
+    }
+
+    #[test]
+    fn only_a_recipient_opens_what_was_sealed_to_it() {
+        let (key, other) = (BackupKey::generate().unwrap(), BackupKey::generate().unwrap());
+        let (secret, mut sealer) = seal_to_recipient(&key.recipient(), b"backup").unwrap();
+        let sealed = sealer.seal(b"piece").unwrap();
+        let open = |key: &BackupKey, info: &[u8]| key.opener(secret, info).unwrap().open(&sealed);
+        assert_eq!(open(&key, b"backup").unwrap(), b"piece");
+        assert_eq!(open(&other, b"backup"), Err(SealingError::Opening));
+        assert_eq!(open(&key, b"other"), Err(SealingError::Opening));
+        let nobody = BackupRecipient::from_bytes([0; 32]);
+        assert!(seal_to_recipient(&nobody, b"").is_err(), "a point of small order");
     }
 
     #[test]

@@ -10,7 +10,9 @@ use std::{
 
 use hyper_util::rt::TokioIo;
 use icomm_pki::{CertificateDer, NodeCredentials, VerifiedBundle, tls};
-use icomm_proto::v1::{audit_client::AuditClient, node_client::NodeClient, parcels_client::ParcelsClient};
+use icomm_proto::v1::{
+    audit_client::AuditClient, backups_client::BackupsClient, node_client::NodeClient, parcels_client::ParcelsClient,
+};
 use rustls_pki_types::{ServerName, pem::PemObject};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
@@ -30,6 +32,9 @@ pub type Client = NodeClient<Channel>;
 
 /// A connected client of the audit calls.
 pub type Auditor = AuditClient<Channel>;
+
+/// A connected client of the backup calls.
+pub type Keeper = BackupsClient<Channel>;
 
 /// A connected client of the parcel calls.
 pub type Poster = ParcelsClient<Channel>;
@@ -114,6 +119,18 @@ pub async fn parcels(address: &Address, config: &Config) -> Result<Poster, Conne
     let channel = channel(address, config).await?;
     let bytes_max = config.api.message_bytes_max;
     Ok(ParcelsClient::new(channel)
+        .max_decoding_message_size(bytes_max)
+        .max_encoding_message_size(bytes_max))
+}
+
+/// Connects to the node's API for backups.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn backups(address: &Address, config: &Config) -> Result<Keeper, ConnectError> {
+    let channel = channel(address, config).await?;
+    let bytes_max = config.api.message_bytes_max;
+    Ok(BackupsClient::new(channel)
         .max_decoding_message_size(bytes_max)
         .max_encoding_message_size(bytes_max))
 }

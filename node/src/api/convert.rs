@@ -6,6 +6,7 @@ use icomm_proto::{FieldError, Origin, SectionSet, v1};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
+    backup::Manifest,
     core::{
         exchange::{Cosignature, Witnessed},
         recall::Kept,
@@ -483,4 +484,34 @@ pub(super) fn explanation(explanation: &Explanation) -> v1::ExplainReply {
 /// RFC 3339, UTC.
 pub(super) fn moment(moment: OffsetDateTime) -> String {
     moment.format(&Rfc3339).unwrap_or_default()
+}
+
+/// What a backup says of itself; `bytes` long, or 0 where it is read.
+pub(crate) fn backup(manifest: &Manifest, bytes: u64) -> v1::BackupSummary {
+    let Manifest {
+        id,
+        member,
+        node,
+        peer_id,
+        program,
+        time,
+        origin,
+        entries,
+        with_identity,
+        files,
+    } = manifest.clone();
+    v1::BackupSummary {
+        files_bytes: manifest.bytes(),
+        files: u32::try_from(files.len()).unwrap_or(u32::MAX),
+        id,
+        member,
+        node,
+        peer_id,
+        program,
+        time,
+        origin,
+        entries,
+        with_identity,
+        bytes,
+    }
 }

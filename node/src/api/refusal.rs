@@ -14,6 +14,7 @@ use icomm_proto::log::ProofError as InclusionError;
 use tonic::{Code, Status};
 
 use crate::{
+    backup::{BackupError, PackError},
     causes::chain,
     core::law::AdoptError,
     issuer::IssueError,
@@ -138,6 +139,21 @@ impl From<ImportParcelError> for Status {
             }
             ImportParcelError::Post(PostError::Closed { .. }) => Code::FailedPrecondition,
             ImportParcelError::Post(PostError::Store(store)) => of_store(store),
+        };
+        Self::new(code, chain(&error))
+    }
+}
+
+impl From<BackupError> for Status {
+    fn from(error: BackupError) -> Self {
+        let code = match &error {
+            BackupError::Recipients(_) => Code::InvalidArgument,
+            BackupError::Pack(PackError::Sealing(_)) => Code::InvalidArgument,
+            BackupError::Unreadable { .. } => Code::FailedPrecondition,
+            BackupError::Store(store) => of_store(store),
+            // The backup goes to the caller, who hung up.
+            BackupError::Pack(PackError::Write(_)) => Code::Cancelled,
+            BackupError::Pack(PackError::Key(_)) | BackupError::Manifest(_) => Code::Internal,
         };
         Self::new(code, chain(&error))
     }

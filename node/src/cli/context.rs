@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use super::{exit::Failure, output::Output};
 use crate::{
-    api::client::{Address, Auditor, Client, Poster, audit, connect, parcels},
+    api::client::{Address, Auditor, Client, Keeper, Poster, audit, backups, connect, parcels},
     config::Config,
 };
 
@@ -87,6 +87,12 @@ impl Context {
     pub async fn poster(&self) -> Result<Poster, Failure> {
         let (address, config) = self.node()?;
         Ok(parcels(&address, &config).await?)
+    }
+
+    /// A client of the running node's backup calls.
+    pub async fn keeper(&self) -> Result<Keeper, Failure> {
+        let (address, config) = self.node()?;
+        Ok(backups(&address, &config).await?)
     }
 
     /// Where the node's API is, and the settings it is reached with.

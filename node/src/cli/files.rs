@@ -54,6 +54,52 @@ pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()
 }
 
+/// A large file being written beside its place, for its owner alone: it is there whole or not at all.
+pub(super) struct Writing<'a> {
+    place: &'a Path,
+    temporary: PathBuf,
+    file: fs::File,
+}
+
+impl<'a> Writing<'a> {
+    pub(super) fn begin(place: &'a Path) -> Result<Self, Failure> {
+        let mut temporary = place.as_os_str().to_owned();
+        temporary.push(format!(".{}.part", std::process::id()));
+        let temporary = PathBuf::from(temporary);
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&temporary);
+        let file = file.map_err(|error| cannot("write", place, &error))?;
+        Ok(Self { place, temporary, file })
+    }
+
+    pub(super) fn add(&mut self, data: &[u8]) -> Result<(), Failure> {
+        self.write(data).map_err(|error| cannot("write", self.place, &error))
+    }
+
+    pub(super) fn write(&mut self, data: &[u8]) -> io::Result<()> {
+        self.file.write_all(data)
+    }
+
+    pub(super) fn finish(self) -> Result<(), Failure> {
+        let folder = self.place.parent().filter(|folder| !folder.as_os_str().is_empty());
+        self.file
+            .sync_all()
+            // A link, unlike a renaming, replaces no file that came there meanwhile.
+            .and_then(|()| fs::hard_link(&self.temporary, self.place))
+            .and_then(|()| sync_folder(folder.unwrap_or(Path::new("."))))
+            .map_err(|error| cannot("write", self.place, &error))
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        drop(fs::remove_file(&self.temporary));
+    }
+}
+
 /// Reads a document of bounded size; `-` is standard input.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     use std::io::Read;

@@ -33,6 +33,7 @@ macro_rules! named {
 named!(
     Agreement,
     AgreementPreview,
+    BackupSummary,
     Disclosure,
     DisclosuresStatus,
     ParcelSummary,

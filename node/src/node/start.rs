@@ -2,7 +2,6 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use icomm_pki::{InvalidBundle, InvalidCredentials, MemberId, NodeCredentials, TrustBundle, VerifiedBundle};
 use icomm_policy::{InvalidOverlay, Overlay};
@@ -158,10 +157,6 @@ fn secret(what: &'static str, path: &Path) -> Result<zeroize::Zeroizing<String>,
         });
     }
     read(what, path).map(zeroize::Zeroizing::new)
-}
-
-pub(super) fn store(config: &Config, environment: &Environment) -> Result<Arc<dyn Store>, StartError> {
-    Ok(Arc::new(open_store(config, environment)?))
 }
 
 /// Opens the store of a node that is stopped, as the node does.

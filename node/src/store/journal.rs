@@ -62,6 +62,7 @@ mod scan;
 mod sealer;
 mod secrecy;
 mod segments;
+mod snapshot;
 mod summary;
 mod table;
 mod watermark;
@@ -75,6 +76,7 @@ use reader::Reader;
 use recovery::Secrets;
 use sealer::{Sealer, Sealing};
 use segments::Segments;
+pub use snapshot::{SNAPSHOT_PIECE_BYTES, Snapshot};
 use table::KeyKind;
 use writer::{Job, Pace, Work, Writer};
 
@@ -129,6 +131,8 @@ struct Shared {
     reader: Reader,
     keys: Arc<Keys>,
     health: Mutex<Health>,
+    /// Held while a copy is taken.
+    copying: Mutex<()>,
 }
 
 /// Why a store can't be opened.
@@ -219,6 +223,7 @@ impl Journal {
             reader: recovered.reader,
             keys: recovered.keys,
             health: Mutex::new(health),
+            copying: Mutex::default(),
         });
         let sealing = Sealing {
             shared: shared.clone(),

@@ -95,11 +95,13 @@ pub enum Domain {
     Erasure,
     /// A parcel of frames for a link without a network, by the sending node's libp2p key.
     Parcel,
+    /// A backup of a node, by that node's libp2p key.
+    Backup,
 }
 
 impl Domain {
     /// Every domain.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Agreement,
         Self::Suspension,
         Self::Acknowledgement,
@@ -109,6 +111,7 @@ impl Domain {
         Self::Recall,
         Self::Erasure,
         Self::Parcel,
+        Self::Backup,
     ];
 
     /// The domain's name in the signed bytes. Names never change and are never used again for something else.
@@ -123,6 +126,7 @@ impl Domain {
             Self::Recall => "recall",
             Self::Erasure => "erasure",
             Self::Parcel => "parcel",
+            Self::Backup => "backup",
         }
     }
 

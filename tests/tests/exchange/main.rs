@@ -11,6 +11,7 @@
     reason = "tests"
 )]
 
+mod backups;
 mod bench;
 mod crash;
 mod demo;

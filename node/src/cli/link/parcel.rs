@@ -1,9 +1,8 @@
 //! `icomm link export` and `icomm link import`: a link that somebody carries on foot.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{Read, Write},
-    os::unix::fs::OpenOptionsExt,
+    fs::File,
+    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -15,7 +14,8 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::cli::{
-    Context, Exit, Failure, files,
+    Context, Exit, Failure,
+    files::Writing,
     json::to_json,
     output::{count, moment},
 };
@@ -134,54 +134,6 @@ impl Import {
             Exit::Partly
         })
     }
-}
-
-/// A parcel being written beside its place, for its owner alone: it is there whole or not at all.
-struct Writing<'a> {
-    place: &'a Path,
-    temporary: PathBuf,
-    file: File,
-}
-
-impl<'a> Writing<'a> {
-    fn begin(place: &'a Path) -> Result<Self, Failure> {
-        let mut temporary = place.as_os_str().to_owned();
-        temporary.push(format!(".{}.part", std::process::id()));
-        let temporary = PathBuf::from(temporary);
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&temporary);
-        let file = file.map_err(|error| unwritable(place, &error))?;
-        Ok(Self { place, temporary, file })
-    }
-
-    fn add(&mut self, data: &[u8]) -> Result<(), Failure> {
-        self.file
-            .write_all(data)
-            .map_err(|error| unwritable(self.place, &error))
-    }
-
-    fn finish(self) -> Result<(), Failure> {
-        let folder = self.place.parent().filter(|folder| !folder.as_os_str().is_empty());
-        self.file
-            .sync_all()
-            // A link, unlike a renaming, replaces no file that came there meanwhile.
-            .and_then(|()| fs::hard_link(&self.temporary, self.place))
-            .and_then(|()| files::sync_folder(folder.unwrap_or(Path::new("."))))
-            .map_err(|error| unwritable(self.place, &error))
-    }
-}
-
-impl Drop for Writing<'_> {
-    fn drop(&mut self) {
-        drop(fs::remove_file(&self.temporary));
-    }
-}
-
-fn unwritable(place: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(format_args!("can't write `{}`: {error}", place.display()))
 }
 
 fn exported(summary: &v1::ParcelSummary, out: &Path) -> String {

@@ -13,6 +13,7 @@ use icomm_proto::Origin;
 use super::{
     part::{ChunkMeta, Meta, Part},
     summary::Summary,
+    watermark::Watermark,
 };
 use crate::store::{Boundary, NoteLog, StoreError, Widths};
 
@@ -24,6 +25,8 @@ pub(crate) struct Catalog {
     pub(crate) state: BTreeMap<String, Bytes>,
     /// The number after the last key that a view has.
     pub(crate) keys_end: u64,
+    /// Up to where the journal says all this.
+    pub(crate) end: Watermark,
 }
 
 /// Which segments have the entries of one log.

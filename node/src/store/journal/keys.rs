@@ -12,7 +12,7 @@
 //! use are passed over, and those after the last used one are random anew when it is opened.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     fmt, io,
     ops::Range,
     path::Path,
@@ -41,7 +41,8 @@ use crate::{
     },
 };
 
-const NAME: &str = "keys";
+/// The name of the file.
+pub(crate) const NAME: &str = "keys";
 const MAGIC: [u8; 8] = *b"icommky1";
 const HEAD: usize = 28;
 const SLOT: usize = 20;
@@ -94,6 +95,8 @@ struct Slots {
     pool: Mutex<Pool>,
     /// The number after the last slot that is written. Locked while more are.
     end: Mutex<u64>,
+    /// While the file is copied: the slots that were destroyed since then, as they were. Held while slots are destroyed.
+    before: Mutex<Option<BTreeMap<u64, [u8; SLOT]>>>,
 }
 
 /// Slots that are durable and unused.
@@ -146,6 +149,7 @@ impl Keys {
             ahead: ahead.max(1),
             pool: Mutex::new(pool),
             end: Mutex::new(used),
+            before: Mutex::default(),
         };
         Ok(Self {
             slots: Arc::new(slots),
@@ -237,6 +241,19 @@ impl Keys {
         let mut numbers = numbers.to_vec();
         numbers.sort_unstable();
         numbers.dedup();
+        let mut before = lock(&self.slots.before);
+        if let Some(before) = &mut *before {
+            for number in numbers
+                .iter()
+                .filter(|number| !before.contains_key(number))
+                .copied()
+                .collect::<Vec<_>>()
+            {
+                let mut slot = [0; SLOT];
+                self.slots.file.read_exact_at(&mut slot, offset(number))?;
+                before.insert(number, slot);
+            }
+        }
         for run in numbers.chunk_by(|one, next| one + 1 == *next) {
             let first = run.first().copied().unwrap_or_default();
             self.slots
@@ -244,6 +261,40 @@ impl Keys {
                 .write_all_at(&vec![0; run.len() * SLOT], offset(first))?;
         }
         self.slots.file.sync()
+    }
+
+    /// How long the file is with the first `used` slots.
+    pub(crate) fn len_of(used: u64) -> u64 {
+        offset(used)
+    }
+
+    /// From now on until [`end_copy`](Self::end_copy) what is destroyed is remembered, so that a copy is of one moment. One
+    /// copy is made at a time.
+    pub(crate) fn begin_copy(&self) {
+        *lock(&self.slots.before) = Some(BTreeMap::new());
+    }
+
+    /// Forgets what was destroyed meanwhile.
+    pub(crate) fn end_copy(&self) {
+        *lock(&self.slots.before) = None;
+    }
+
+    /// A piece of the file as it was when the copy began.
+    pub(crate) fn copy(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
+        let before = lock(&self.slots.before);
+        self.slots.file.read_exact_at(buffer, at)?;
+        let end = at + buffer.len() as u64;
+        for (number, slot) in before.iter().flatten() {
+            // A slot may lie across the edges of a piece.
+            for (byte, place) in slot.iter().zip(offset(*number)..) {
+                let place = place.checked_sub(at).filter(|_| place < end);
+                let place = place.and_then(|place| buffer.get_mut(usize::try_from(place).ok()?));
+                if let Some(place) = place {
+                    *place = *byte;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Whether keys are destroyed.

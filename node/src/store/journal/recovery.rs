@@ -151,6 +151,7 @@ pub(crate) fn open(
         sequence: active.sequence,
     };
     let watermark = WatermarkFile::open(disk.as_ref(), folder, &mark)?;
+    catalog.end = mark;
     Ok(Recovered {
         catalog,
         unindexed,

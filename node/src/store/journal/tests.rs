@@ -24,6 +24,7 @@ mod power;
 mod secrecy;
 mod sharing;
 mod shortage;
+mod snapshot;
 
 /// Segments so short that there are many.
 const OPTIONS: Options = Options {

@@ -23,7 +23,7 @@ const MAGIC: [u8; 8] = *b"icommhd1";
 pub(crate) const NAME: &str = "head";
 
 /// Up to where the journal was acknowledged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Watermark {
     pub(crate) segment: u32,
     pub(crate) offset: u64,
@@ -34,7 +34,7 @@ pub(crate) struct Watermark {
 pub(crate) struct WatermarkFile(Arc<dyn DiskFile>);
 
 impl Watermark {
-    fn encode(&self) -> [u8; LEN] {
+    pub(crate) fn encode(&self) -> [u8; LEN] {
         let Self {
             segment,
             offset,

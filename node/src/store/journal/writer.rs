@@ -317,6 +317,11 @@ impl Writer {
             // The segment under the same lock: who sees an entry can find its record.
             self.shared.segments.add(parts());
             parts().for_each(|part| catalog.apply(part));
+            catalog.end = Watermark {
+                segment: self.active.number,
+                offset: self.active.offset,
+                sequence: self.active.sequence,
+            };
         }
         {
             let mut health = self.shared.health();
