@@ -22,11 +22,16 @@ use crate::{
 
 mod directory;
 mod document;
+mod keys;
 mod quorum;
 mod verified;
 
 pub use directory::{DirectoryEntry, InvalidDirectory, NodeEntry};
-pub use document::{Listing, TrustBundle};
+pub use document::{FormerListing, Listing, TrustBundle};
+pub use keys::{
+    BeyondHandover, Digest32, FORMER_KEYS_MAX, FormerKey, HANDOVER_DOCUMENTS_MAX, HANDOVER_LOGS_MAX, Handover, LogEnd,
+    MemberKeys,
+};
 pub use quorum::Quorum;
 pub use verified::VerifiedBundle;
 

@@ -16,6 +16,7 @@ pub use libp2p_identity::PeerId;
 pub use member::{MemberKey, MemberPublicKey};
 pub use node::NodeKey;
 pub(crate) use node::TlsKey;
+pub(crate) use signature::decode_base64;
 pub use signature::{Domain, Signature};
 
 /// Why a text or some bytes are not a usable key.

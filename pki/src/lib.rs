@@ -68,15 +68,20 @@ pub use authority::{
     REGION_MEMBERS_MAX,
 };
 pub use bundle::{
-    ADDRESS_BYTES_MAX, ADDRESSES_MAX, BUNDLE_BYTES_MAX, BundleError, CODE_LISTS_MAX, DirectoryEntry, InvalidBundle,
-    InvalidDirectory, Listing, MEMBERS_MAX, NODES_MAX, NodeEntry, Quorum, REGIONS_MAX, TrustBundle, VerifiedBundle,
+    ADDRESS_BYTES_MAX, ADDRESSES_MAX, BUNDLE_BYTES_MAX, BeyondHandover, BundleError, CODE_LISTS_MAX, Digest32,
+    DirectoryEntry, FORMER_KEYS_MAX, FormerKey, FormerListing, HANDOVER_DOCUMENTS_MAX, HANDOVER_LOGS_MAX, Handover,
+    InvalidBundle, InvalidDirectory, Listing, LogEnd, MEMBERS_MAX, MemberKeys, NODES_MAX, NodeEntry, Quorum,
+    REGIONS_MAX, TrustBundle, VerifiedBundle,
 };
 pub use certificate::{
     AuthorityCertificate, AuthorityKind, CERTIFICATE_BYTES_MAX, CHAIN_LENGTH_MAX, Expiring, Expiry, Fingerprint,
     InvalidCertificate, MemberCertificate, NodeCertificate, Serial,
 };
 pub use credentials::{InvalidCredentials, NodeCredentials};
-pub use enrolment::{Enrolment, EnrolmentRequest, InvalidEnrolment, InvalidRequest, REQUEST_BYTES_MAX};
+pub use enrolment::{
+    Enrolment, EnrolmentRequest, HandoverStatement, InvalidEnrolment, InvalidHandover, InvalidRequest,
+    REQUEST_BYTES_MAX,
+};
 pub use key::{
     BackupKey, BackupRecipient, Domain, InvalidBackupKey, InvalidKey, InvalidSignature, MemberKey, MemberPublicKey,
     NodeKey, PeerId, Signature,

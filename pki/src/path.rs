@@ -9,8 +9,8 @@ use thiserror::Error;
 use time::OffsetDateTime;
 
 use crate::{
-    AuthorityCertificate, AuthorityKind, InvalidCertificate, InvalidPath, MemberCertificate, MemberId, Validity,
-    VerifiedBundle, authority::may_certify,
+    AuthorityCertificate, AuthorityKind, FormerKey, InvalidCertificate, InvalidPath, MemberCertificate, MemberId,
+    MemberPublicKey, Validity, VerifiedBundle, authority::may_certify,
 };
 
 /// A member's certificate, and that of the regional authority that issued it, if the root did not.
@@ -42,13 +42,26 @@ pub enum InvalidMemberPath {
 impl MemberPath {
     /// The path of a member in the directory of a bundle; `None` if it is not there.
     pub fn of(member: &MemberId, bundle: &VerifiedBundle) -> Option<Self> {
-        let member = bundle.member(member)?.certificate.clone();
+        Some(Self::above(bundle.member(member)?.certificate.clone(), bundle))
+    }
+
+    /// The path of one of a member's keys, the current or a former one; `None` if the member is not in the directory or the
+    /// key is none of its.
+    pub fn of_key(member: &MemberId, key: &MemberPublicKey, bundle: &VerifiedBundle) -> Option<Self> {
+        let entry = bundle.member(member)?;
+        let former = entry.keys.former().iter().map(FormerKey::certificate);
+        let mut certificates = std::iter::once(&entry.certificate).chain(former);
+        let certificate = certificates.find(|certificate| certificate.key() == *key)?;
+        Some(Self::above(certificate.clone(), bundle))
+    }
+
+    fn above(member: MemberCertificate, bundle: &VerifiedBundle) -> Self {
         let intermediate = bundle
             .intermediates()
             .iter()
             .find(|authority| authority.issued(member.der(), member.issuer()))
             .cloned();
-        Some(Self { member, intermediate })
+        Self { member, intermediate }
     }
 
     /// Reads the certificates of a path, the member's first. Nothing is verified yet.

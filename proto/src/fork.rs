@@ -3,6 +3,8 @@
 //! ```text
 //! icomm/fork@v1
 //! certificate MIIBxT…                        the originator's, then its region's authority's if there is one (base64 of DER)
+//! successor MIIBxT…                          if the larger checkpoint is signed with another key of the originator: the same
+//!                                            for that one
 //! begins 6hZ6Xf…                             if the sizes differ: the root over as many entries of the larger log as the
 //! hash Tju7H3…                               smaller has, and the hashes that prove it (RFC 9162, 2.1.4)
 //!                                            an empty line
@@ -39,6 +41,9 @@ pub const FORK_BYTES_MAX: usize = 64 << 10;
 /// How a line with a certificate begins.
 const CERTIFICATE: &str = "certificate ";
 
+/// The same for the key that signed the larger checkpoint, where that is another.
+const SUCCESSOR: &str = "successor ";
+
 /// How the larger log begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Beginning {
@@ -52,6 +57,7 @@ pub struct Beginning {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ForkProof {
     originator: MemberPath,
+    successor: Option<MemberPath>,
     smaller: SignedNote,
     larger: SignedNote,
     beginning: Option<Beginning>,
@@ -62,8 +68,10 @@ pub struct ForkProof {
 pub struct Fork {
     /// The log.
     pub origin: Origin,
-    /// Whose key signed both.
+    /// Whose key signed both, or the smaller one.
     pub originator: MemberCertificate,
+    /// Whose signed the larger one, where the member has used two keys.
+    pub successor: Option<MemberCertificate>,
     /// What was signed over fewer entries, or over as many.
     pub smaller: Checkpoint,
     /// What was signed over more.
@@ -133,10 +141,17 @@ impl ForkProof {
     pub fn new(originator: MemberPath, smaller: SignedNote, larger: SignedNote, beginning: Option<Beginning>) -> Self {
         Self {
             originator,
+            successor: None,
             smaller,
             larger,
             beginning,
         }
+    }
+
+    /// Where the member signed the larger one with another key: that key's path.
+    #[must_use]
+    pub fn with_successor(self, successor: Option<MemberPath>) -> Self {
+        Self { successor, ..self }
     }
 
     /// The two signed checkpoints, that of fewer entries first.
@@ -166,9 +181,14 @@ impl ForkProof {
         if parts.next().is_some() {
             return Err(InvalidFork::Checkpoints);
         }
-        let (originator, beginning) = read_head(head)?;
+        let Head {
+            originator,
+            successor,
+            beginning,
+        } = read_head(head)?;
         Ok(Self {
             originator,
+            successor,
             smaller: SignedNote::parse(smaller.as_bytes())?,
             larger: SignedNote::parse(larger.as_bytes())?,
             beginning,
@@ -194,13 +214,19 @@ impl ForkProof {
             return Err(InvalidFork::TwoLogs(smaller.origin, larger.origin));
         }
         let origin = Origin::from_line(&smaller.origin, root.trust_domain())?;
-        if origin.member != *originator.member() {
-            let (log, certificate) = (origin.member, originator.member().clone());
-            return Err(InvalidFork::Originator { log, certificate });
+        let successor = match &self.successor {
+            Some(path) => Some(path.verify(root)?),
+            None => None,
+        };
+        for certificate in std::iter::once(originator).chain(successor) {
+            if origin.member != *certificate.member() {
+                let (log, certificate) = (origin.member, certificate.member().clone());
+                return Err(InvalidFork::Originator { log, certificate });
+            }
         }
-        for note in [&self.smaller, &self.larger] {
-            note.verify(&smaller.origin, &originator.key())?;
-        }
+        self.smaller.verify(&smaller.origin, &originator.key())?;
+        self.larger
+            .verify(&smaller.origin, &successor.unwrap_or(originator).key())?;
         let expected = match &self.beginning {
             None if smaller.size == larger.size => larger.root,
             Some(Beginning { root, path }) if smaller.size < larger.size => {
@@ -219,6 +245,7 @@ impl ForkProof {
         }
         Ok(Fork {
             originator: originator.clone(),
+            successor: successor.cloned(),
             origin,
             smaller,
             larger,
@@ -227,18 +254,29 @@ impl ForkProof {
     }
 }
 
+/// What stands before the checkpoints.
+struct Head {
+    originator: MemberPath,
+    successor: Option<MemberPath>,
+    beginning: Option<Beginning>,
+}
+
 /// The lines before the checkpoints.
-fn read_head(head: &str) -> Result<(MemberPath, Option<Beginning>), InvalidFork> {
+fn read_head(head: &str) -> Result<Head, InvalidFork> {
     let mut lines = head.split('\n').zip(1..).peekable();
     if lines.next().map(|(line, _)| line) != Some(FORK_HEADER) {
         return Err(InvalidFork::Header);
     }
-    let mut certificates = Vec::new();
-    while let Some((line, at)) = lines.next_if(|(line, _)| line.starts_with(CERTIFICATE)) {
-        let base64 = line.trim_start_matches(CERTIFICATE);
-        let der = BASE64.decode(base64.as_bytes()).map_err(|_| InvalidFork::Line(at))?;
-        certificates.push(CertificateDer::from(der));
-    }
+    let mut certificates = |word: &str| {
+        let mut certificates = Vec::new();
+        while let Some((line, at)) = lines.next_if(|(line, _)| line.starts_with(word)) {
+            let base64 = line.strip_prefix(word).unwrap_or_default();
+            let der = BASE64.decode(base64.as_bytes()).map_err(|_| InvalidFork::Line(at))?;
+            certificates.push(CertificateDer::from(der));
+        }
+        Ok::<_, InvalidFork>(certificates)
+    };
+    let (originator, successor) = (certificates(CERTIFICATE)?, certificates(SUCCESSOR)?);
     let hash = |line: &str, word: &str, at| {
         let base64 = line.strip_prefix(word).ok_or(InvalidFork::Line(at))?;
         Hash::from_base64(base64).map_err(|_| InvalidFork::Line(at))
@@ -254,7 +292,12 @@ fn read_head(head: &str) -> Result<(MemberPath, Option<Beginning>), InvalidFork>
             Some(_) => return Err(InvalidFork::Line(at)),
         }
     }
-    Ok((MemberPath::parse(certificates)?, beginning))
+    let successor = (!successor.is_empty()).then(|| MemberPath::parse(successor));
+    Ok(Head {
+        originator: MemberPath::parse(originator)?,
+        successor: successor.transpose()?,
+        beginning,
+    })
 }
 
 impl fmt::Display for ForkProof {
@@ -262,6 +305,9 @@ impl fmt::Display for ForkProof {
         writeln!(f, "{FORK_HEADER}")?;
         for der in self.originator.certificates() {
             writeln!(f, "{CERTIFICATE}{}", BASE64.encode(der))?;
+        }
+        for der in self.successor.iter().flat_map(MemberPath::certificates) {
+            writeln!(f, "{SUCCESSOR}{}", BASE64.encode(der))?;
         }
         if let Some(Beginning { root, path }) = &self.beginning {
             writeln!(f, "begins {}", root.to_base64())?;

@@ -401,9 +401,9 @@ impl World {
         let node = self.nodes.get(holder)?;
         let law = node.running.as_ref()?.exchange.law();
         let origin = Origin::main(origin.clone());
-        let key = law.member_key(&origin.member)?;
+        let keys = law.member_keys(&origin.member)?;
         let mut tally = Tally::default();
-        sure(tally.advance(&*node.store, &origin, &origin.line(&law.trust_domain()), &key));
+        sure(tally.advance(&*node.store, &origin, &origin.line(&law.trust_domain()), &keys));
         Some(tally)
     }
 

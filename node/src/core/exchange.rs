@@ -48,6 +48,7 @@ mod receiving;
 mod refilling;
 mod refusing;
 mod sightings;
+mod succession;
 
 use cosigned::Cosigned;
 pub use cosigned::{Cosignature, Witnessed};
@@ -139,6 +140,8 @@ pub struct Exchange {
     routes: Mutex<Routes>,
     links: Mutex<BTreeMap<LinkId, Peer>>,
     next_link: AtomicU64,
+    // The version of the trust bundle by which what is held was looked at last.
+    followed: AtomicU64,
 }
 
 impl Exchange {
@@ -181,6 +184,7 @@ impl Exchange {
             routes,
             links: Mutex::default(),
             next_link: AtomicU64::new(0),
+            followed: AtomicU64::new(0),
         };
         exchange.remember_recalls()?;
         Ok(exchange)
@@ -401,10 +405,10 @@ impl Exchange {
     }
 
     fn acknowledged(&self, link: LinkId, peer: &Peer, message: &v1::Receipt) {
-        let Some(key) = self.law.member_key(&peer.member) else {
+        let Some(keys) = self.law.member_keys(&peer.member) else {
             return;
         };
-        let receipt = match Receipt::verify(message, &key) {
+        let receipt = match Receipt::verify(message, &keys) {
             Ok(receipt) => receipt,
             Err(error) => {
                 metrics::counter!("icomm_refused_receipts_total", "peer" => peer.member.to_string()).increment(1);

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use icomm_pki::{
-    Authority, AuthorityCertificate, AuthorityKey, CLOCK_SKEW_MAX, EnrolmentRequest, Listing, MemberId, MemberKey,
-    NodeCredentials, NodeKey, Role, TrustBundle, TrustDomain, Validity, VerifiedBundle,
+    Authority, AuthorityCertificate, AuthorityKey, CLOCK_SKEW_MAX, EnrolmentRequest, FormerListing, Handover, Listing,
+    MemberId, MemberKey, NodeCredentials, NodeKey, Role, TrustBundle, TrustDomain, Validity, VerifiedBundle,
 };
 use icomm_policy::{Agreement, SignedAgreement};
 use icomm_proto::log::{Checkpoint, ChunkBuilder, Frontier, Hash};
@@ -259,6 +259,21 @@ impl Network {
         let validity = Validity::new(NOW - CLOCK_SKEW_MAX, root.validity().not_after()).unwrap();
         bundle.revocation_lists = vec![self.root.revocation_list(None, &[], validity).unwrap()];
         bundle.sign(&"WCO".parse().unwrap(), &key("WCO")).unwrap()
+    }
+
+    /// From the next bundle on a member signs with `key`, and the key that it was enrolled with is a former one.
+    pub(crate) fn succeed(&mut self, member: &str, key: &MemberKey, handover: Option<Handover>) {
+        let credentials = &self.credentials[member];
+        let (id, node) = (credentials.member(), credentials.node_name());
+        let request = EnrolmentRequest::new(&domain(), id, node, key, credentials.node_key()).unwrap();
+        let validity = Validity::days(NOW, 365).unwrap();
+        let enrolment = self.root.issue(&request, credentials.role(), validity).unwrap();
+        let listing = self.listings.iter_mut().find(|listing| listing.id == *id).unwrap();
+        listing.certificate = enrolment.member_certificate().der().clone();
+        listing.former = vec![FormerListing {
+            certificate: credentials.enrolment().member_certificate().der().clone(),
+            handover,
+        }];
     }
 
     /// The root's certificate.
@@ -566,7 +581,7 @@ impl TestNode {
 
     /// Puts a whole log into the store, as if the node had it from elsewhere.
     pub(crate) fn holds(&self, log: &Originator) {
-        let mut replica = Replica::new(log.origin.clone(), log.line.clone(), log.key.public());
+        let mut replica = Replica::new(log.origin.clone(), log.line.clone(), log.key.public().into());
         let held = self.store.head(&log.origin).unwrap();
         let mut from = held.as_ref().map_or(0, |held| held.size());
         replica.resume(held);

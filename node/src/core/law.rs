@@ -6,7 +6,9 @@
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use icomm_pki::{InvalidBundle, MemberId, MemberKey, MemberPublicKey, Role, TrustDomain, VerifiedBundle, moment_at};
+use icomm_pki::{
+    InvalidBundle, MemberId, MemberKey, MemberKeys, MemberPublicKey, Role, TrustDomain, VerifiedBundle, moment_at,
+};
 use icomm_policy::{
     Acknowledgement, AgreementId, Book, Change, DocumentKind, KeyDirectory, Overlay, Policy, Receiver, Refusal,
     SessionPolicy, Signed, Suspension,
@@ -155,9 +157,15 @@ impl Law {
         self.bundle.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The key of a member in the bundle.
+    /// The key of a member in the bundle that was certified last.
     pub fn member_key(&self, member: &MemberId) -> Option<MemberPublicKey> {
         self.bundle().member(member).map(|entry| entry.key)
+    }
+
+    /// The keys of a member in the bundle: that, and those before it with what counts of them. What a member signed is
+    /// verified with these.
+    pub fn member_keys(&self, member: &MemberId) -> Option<Arc<MemberKeys>> {
+        self.bundle().member(member).map(|entry| entry.keys.clone())
     }
 
     /// Of this network.

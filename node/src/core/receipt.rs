@@ -5,7 +5,7 @@
 //!   origin length u16 BE | origin ("KE/main") | size u64 BE | root 32 | time u64 BE (seconds since 1970)
 //! ```
 
-use icomm_pki::{Domain, MemberKey, MemberPublicKey, Signature};
+use icomm_pki::{Domain, MemberKey, MemberKeys, Signature};
 use icomm_proto::log::Hash;
 use icomm_proto::{Origin, v1};
 use thiserror::Error;
@@ -49,8 +49,8 @@ impl Receipt {
         }
     }
 
-    /// Checks the receiver's signature.
-    pub fn verify(message: &v1::Receipt, receiver: &MemberPublicKey) -> Result<Self, InvalidReceipt> {
+    /// Checks the receiver's signature, by a key that it may sign with today: a receipt speaks of the present.
+    pub fn verify(message: &v1::Receipt, receiver: &MemberKeys) -> Result<Self, InvalidReceipt> {
         let v1::Receipt {
             origin,
             size,
@@ -65,10 +65,14 @@ impl Receipt {
             time: *time,
         };
         let signature = Signature::try_from(signature.as_ref()).map_err(|_| InvalidReceipt::Signature)?;
-        receiver
-            .verify(Domain::Receipt, &receipt.message(), &signature)
-            .map_err(|_| InvalidReceipt::Signature)?;
-        Ok(receipt)
+        let message = receipt.message();
+        match receiver
+            .signing()
+            .any(|key| key.verify(Domain::Receipt, &message, &signature).is_ok())
+        {
+            true => Ok(receipt),
+            false => Err(InvalidReceipt::Signature),
+        }
     }
 
     fn message(&self) -> Vec<u8> {
@@ -101,9 +105,9 @@ mod tests {
     fn a_signed_receipt_verifies_for_its_signer_only() {
         let (key, other) = (MemberKey::from_seed(&[1; 32]), MemberKey::from_seed(&[2; 32]));
         let message = receipt().sign(&key);
-        assert_eq!(Receipt::verify(&message, &key.public()), Ok(receipt()));
+        assert_eq!(Receipt::verify(&message, &key.public().into()), Ok(receipt()));
         assert_eq!(
-            Receipt::verify(&message, &other.public()),
+            Receipt::verify(&message, &other.public().into()),
             Err(InvalidReceipt::Signature)
         );
     }
@@ -139,19 +143,25 @@ mod tests {
             },
         ];
         for message in changed {
-            assert_eq!(Receipt::verify(&message, &key.public()), Err(InvalidReceipt::Signature));
+            assert_eq!(
+                Receipt::verify(&message, &key.public().into()),
+                Err(InvalidReceipt::Signature)
+            );
         }
         let bad_root = v1::Receipt {
             root: vec![1; 31].into(),
             ..message.clone()
         };
-        assert_eq!(Receipt::verify(&bad_root, &key.public()), Err(InvalidReceipt::Root(31)));
+        assert_eq!(
+            Receipt::verify(&bad_root, &key.public().into()),
+            Err(InvalidReceipt::Root(31))
+        );
         let bad_origin = v1::Receipt {
             origin: "nowhere".into(),
             ..message
         };
         assert_eq!(
-            Receipt::verify(&bad_origin, &key.public()),
+            Receipt::verify(&bad_origin, &key.public().into()),
             Err(InvalidReceipt::Origin("nowhere".into()))
         );
     }

@@ -11,8 +11,10 @@
 //! A chunk that was delivered before is an overlap that widens nothing: a no-op. INVARIANT: nothing of a chunk is
 //! stored unless all of it verified.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use icomm_pki::{MemberId, MemberPublicKey};
+use icomm_pki::{MemberId, MemberKeys};
 use icomm_proto::log::{
     CHUNK_ENTRIES_MAX, ChunkBody, ChunkBuilder, Frontier, Hash, InvalidCheckpoint, InvalidChunk, InvalidChunkBody,
     ItemRef, VerifiedCheckpoint, verify_chunk_with, verify_overlay,
@@ -203,6 +205,7 @@ impl ChunkFault {
         match self {
             Self::Count(_) => "chunk-size",
             Self::Body(_) | Self::Entries(InvalidChunk::View { .. }) => "malformed-chunk",
+            Self::Checkpoint(InvalidCheckpoint::RetiredKey { .. }) => "retired-key",
             Self::Checkpoint(_) | Self::Size { .. } => "invalid-checkpoint",
             Self::Gap { .. } => "gap",
             Self::Entries(_) => "tampered-chunk",
@@ -234,19 +237,19 @@ pub struct Accepted {
 pub struct Replica {
     origin: Origin,
     line: String,
-    key: MemberPublicKey,
+    keys: Arc<MemberKeys>,
     frontier: Frontier,
     checkpoint: Option<Bytes>,
     frozen: bool,
 }
 
 impl Replica {
-    /// A log of which nothing is held yet. `line` is the origin line of its checkpoints, `key` its member's.
-    pub fn new(origin: Origin, line: String, key: MemberPublicKey) -> Self {
+    /// A log of which nothing is held yet. `line` is the origin line of its checkpoints, `keys` its member's.
+    pub fn new(origin: Origin, line: String, keys: Arc<MemberKeys>) -> Self {
         Self {
             origin,
             line,
-            key,
+            keys,
             frontier: Frontier::new(),
             checkpoint: None,
             frozen: false,
@@ -274,14 +277,19 @@ impl Replica {
         &self.line
     }
 
-    /// The key that signs the log.
-    pub fn key(&self) -> &MemberPublicKey {
-        &self.key
+    /// Goes by these keys of the log's member from now on.
+    pub fn trust(&mut self, keys: Arc<MemberKeys>) {
+        self.keys = keys;
     }
 
     /// Accepts nothing more: the originator was found to have signed two histories.
     pub fn freeze(&mut self) {
         self.frozen = true;
+    }
+
+    /// Accepts again: a thief signed one of the two.
+    pub fn thaw(&mut self) {
+        self.frozen = false;
     }
 
     /// Verifies a chunk and moves the log's state on. The caller stores what is returned, or falls back to what the
@@ -305,7 +313,7 @@ impl Replica {
             return Err(ChunkFault::Gap { from, held: size });
         }
         let end = from + u64::from(count);
-        let signed = VerifiedCheckpoint::verify(checkpoint, &self.line, &self.key)?;
+        let signed = VerifiedCheckpoint::verify_by(checkpoint, &self.line, &self.keys)?;
         if signed.size() != end {
             return Err(ChunkFault::Size {
                 end,

@@ -1,7 +1,7 @@
 //! What is held of a log, read and counted while verifying it anew: every view by itself, all leaf hashes against the signed
 //! root.
 
-use icomm_pki::MemberPublicKey;
+use icomm_pki::MemberKeys;
 use icomm_proto::log::{Frontier, ItemRef, VerifiedCheckpoint};
 use icomm_proto::{Origin, SectionSet, ViewRef};
 
@@ -39,13 +39,13 @@ impl Tally {
         store: &dyn Store,
         origin: &Origin,
         line: &str,
-        key: &MemberPublicKey,
+        keys: &MemberKeys,
     ) -> Result<(), StoreError> {
         while let Some(stretch) = store.read(origin, self.frontier.size(), READ_LIMIT)? {
             for item in stretch.items() {
                 self.count(item);
             }
-            let signed = VerifiedCheckpoint::verify(stretch.end.checkpoint, line, key);
+            let signed = VerifiedCheckpoint::verify_by(stretch.end.checkpoint, line, keys);
             self.verified &= signed
                 .is_ok_and(|signed| signed.size() == self.frontier.size() && *signed.root() == self.frontier.root());
         }

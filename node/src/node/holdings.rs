@@ -191,16 +191,16 @@ impl Node {
         let law = inner.exchange.law();
         let held = self.held_of(origin, true)?;
         let mut tally = Tally::default();
-        let key = law.member_key(&origin.member);
-        if let Some(key) = &key {
-            tally.advance(&*inner.store, origin, &origin.line(&law.trust_domain()), key)?;
+        let keys = law.member_keys(&origin.member);
+        if let Some(keys) = &keys {
+            tally.advance(&*inner.store, origin, &origin.line(&law.trust_domain()), keys)?;
         }
         Ok(LogStatus {
             entries: tally.entries(),
             disclosed: tally.disclosed,
             denominalised: tally.denominalised,
             withheld: tally.withheld,
-            verified: key.is_some() && tally.verified && tally.entries() >= held.entries,
+            verified: keys.is_some() && tally.verified && tally.entries() >= held.entries,
             root: tally.root(),
             ..held
         })

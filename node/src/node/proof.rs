@@ -4,7 +4,7 @@
 //! in court, of every record only the sections that were asked for by name, and the note of it is durable before the file
 //! is handed out.
 
-use icomm_pki::{MemberId, MemberPath};
+use icomm_pki::{MemberId, MemberPath, MemberPublicKey};
 use icomm_policy::agreement::UseInCourt;
 use icomm_policy::{Decision, Receiver, Request};
 use icomm_proto::log::{
@@ -146,14 +146,21 @@ impl Node {
         let inclusion = inclusion_proof(&log, index, size)?;
 
         let bundle = self.bundle();
-        let path = |member: &MemberId| MemberPath::of(member, &bundle);
-        let originator = path(&origin.member).ok_or_else(|| ProofError::UnknownMember(origin.member.clone()))?;
+        // Of the keys that a member has used, the one that signed.
+        let path = |member: &MemberId, signed: &dyn Fn(&MemberPublicKey) -> bool| {
+            let key = bundle.member(member)?.keys.all().find(signed)?;
+            MemberPath::of_key(member, &key, &bundle)
+        };
+        let line = origin.line(bundle.trust_domain());
+        let originator = path(&origin.member, &|key| note.verify(&line, key).is_ok());
+        let originator = originator.ok_or_else(|| ProofError::UnknownMember(origin.member.clone()))?;
         let (mut witnesses, mut paths) = (Vec::new(), Vec::new());
         for entry in bundle.witnesses() {
             let name = witness_name(&entry.id, bundle.trust_domain());
-            if matches!(note.cosigned(&name, &entry.key), Ok(Some(_))) {
+            let signed = |key: &MemberPublicKey| matches!(note.cosigned(&name, key), Ok(Some(_)));
+            if let Some(path) = path(&entry.id, &signed) {
                 witnesses.push(entry.id.clone());
-                paths.extend(path(&entry.id).map(|path| (name, path)));
+                paths.push((name, path));
             }
         }
         let (version, sections) = (view.head().version, view.sections());

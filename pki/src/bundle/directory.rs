@@ -3,12 +3,16 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
 };
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{ADDRESS_BYTES_MAX, ADDRESSES_MAX, Listing, MEMBERS_MAX, NODES_MAX, REGIONS_MAX};
+use super::{
+    ADDRESS_BYTES_MAX, ADDRESSES_MAX, FORMER_KEYS_MAX, Listing, MEMBERS_MAX, MemberKeys, NODES_MAX, REGIONS_MAX,
+    keys::{FormerKey, check_former},
+};
 use crate::{MemberCertificate, MemberId, MemberPublicKey, NodeName, PeerId, Role, name::peer};
 
 /// How a directory contradicts itself or exceeds its limits.
@@ -53,6 +57,9 @@ pub enum InvalidDirectory {
     /// Two members sign with one key.
     #[error("`{0}` and `{1}` have the same key")]
     SharedKey(MemberId, MemberId),
+    /// One member's key twice, as the current and a former one say.
+    #[error("a key of `{0}` is listed twice")]
+    RepeatedKey(MemberId),
 }
 
 /// A node in the directory.
@@ -90,8 +97,10 @@ pub struct DirectoryEntry {
     pub id: MemberId,
     /// In which role.
     pub role: Role,
-    /// The key that the member signs with.
+    /// The key that was certified last.
     pub key: MemberPublicKey,
+    /// That key and those before it, with what counts of them.
+    pub keys: Arc<MemberKeys>,
     /// The regional offices whose regions the member belongs to.
     pub regions: Vec<MemberId>,
     /// The member's nodes.
@@ -106,18 +115,20 @@ impl DirectoryEntry {
         self.nodes.iter().find(|node| node.name == *name)
     }
 
-    pub(super) fn new(listing: Listing, certificate: MemberCertificate) -> Self {
+    pub(super) fn new(listing: Listing, certificate: MemberCertificate, former: Vec<FormerKey>) -> Self {
         let Listing {
             id,
             role,
             certificate: _,
             regions,
             nodes,
+            former: _,
         } = listing;
         Self {
             id,
             role,
             key: certificate.key(),
+            keys: Arc::new(MemberKeys::new(certificate.key(), former)),
             regions,
             nodes,
             certificate,
@@ -136,6 +147,7 @@ pub(super) fn check_limits(members: &[Listing]) -> Result<(), InvalidDirectory> 
     };
     limit("members", members.len(), MEMBERS_MAX)?;
     for member in members {
+        limit("former keys of a member", member.former.len(), FORMER_KEYS_MAX)?;
         limit("nodes of a member", member.nodes.len(), NODES_MAX)?;
         limit("regions of a member", member.regions.len(), REGIONS_MAX)?;
         for node in &member.nodes {
@@ -149,10 +161,13 @@ pub(super) fn check_limits(members: &[Listing]) -> Result<(), InvalidDirectory> 
 }
 
 /// Checks that the listings fit each other and their certificates.
-pub(super) fn check_listings(listings: &[Listing], certificates: &[MemberCertificate]) -> Result<(), InvalidDirectory> {
+pub(super) fn check_listings(
+    listings: &[Listing],
+    certificates: &[(MemberCertificate, Vec<FormerKey>)],
+) -> Result<(), InvalidDirectory> {
     let mut roles = BTreeMap::new();
     let mut keys = HashMap::new();
-    for (listing, certificate) in listings.iter().zip(certificates) {
+    for (listing, (certificate, former)) in listings.iter().zip(certificates) {
         let id = &listing.id;
         if roles.insert(id, listing.role).is_some() {
             return Err(InvalidDirectory::RepeatedMember(id.clone()));
@@ -160,8 +175,11 @@ pub(super) fn check_listings(listings: &[Listing], certificates: &[MemberCertifi
         if (certificate.member(), certificate.role()) != (id, listing.role) {
             return Err(InvalidDirectory::OtherCertificate(id.clone()));
         }
-        if let Some(other) = keys.insert(certificate.key(), id) {
-            return Err(InvalidDirectory::SharedKey(other.clone(), id.clone()));
+        check_former(id, certificate, former)?;
+        for key in former.iter().map(FormerKey::key).chain([certificate.key()]) {
+            if let Some(other) = keys.insert(key, id) {
+                return Err(InvalidDirectory::SharedKey(other.clone(), id.clone()));
+            }
         }
     }
     let mut peers = BTreeSet::new();

@@ -7,7 +7,7 @@ use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use time::OffsetDateTime;
 
-use super::{BundleError, FORMAT, InvalidBundle, NodeEntry, Quorum, SignatureLine, VerifiedBundle};
+use super::{BundleError, FORMAT, Handover, InvalidBundle, NodeEntry, Quorum, SignatureLine, VerifiedBundle};
 use crate::{
     Domain, Enrolment, MemberId, MemberKey, Role, TrustDomain, revocation::RevocationList, validity::whole_seconds,
 };
@@ -60,10 +60,26 @@ pub struct Listing {
     pub regions: Vec<MemberId>,
     /// The member's nodes.
     pub nodes: Vec<NodeEntry>,
+    /// The keys that it signed with before this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<FormerListing>,
+}
+
+/// A key that a member signed with before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FormerListing {
+    /// The certificate that said whose it is; it may have expired or been revoked.
+    #[serde(with = "base64_certificate")]
+    pub certificate: CertificateDer<'static>,
+    /// Up to where it counts; absent while the member still signs with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handover: Option<Handover>,
 }
 
 impl Listing {
-    /// The listing of an enrolled member with its one node. More nodes of the member are pushed onto `nodes`.
+    /// The listing of an enrolled member with its one node. More nodes of the member are pushed onto `nodes`, its former
+    /// keys onto `former`.
     pub fn new(enrolment: &Enrolment, regions: Vec<MemberId>, addresses: Vec<String>) -> Self {
         let (name, peer_id) = (enrolment.node_name().clone(), enrolment.peer_id());
         Self {
@@ -76,6 +92,7 @@ impl Listing {
                 peer_id,
                 addresses,
             }],
+            former: Vec::new(),
         }
     }
 }

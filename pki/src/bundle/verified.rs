@@ -9,8 +9,8 @@ use rustls_pki_types::CertificateDer;
 use time::OffsetDateTime;
 
 use super::{
-    BUNDLE_BYTES_MAX, CODE_LISTS_MAX, DirectoryEntry, InvalidBundle, InvalidDirectory, Listing, NodeEntry, Quorum,
-    SignatureLine, TrustBundle,
+    BUNDLE_BYTES_MAX, CODE_LISTS_MAX, DirectoryEntry, FormerKey, InvalidBundle, InvalidDirectory, Listing, NodeEntry,
+    Quorum, SignatureLine, TrustBundle,
     directory::{check_limits, check_listings},
 };
 use crate::{
@@ -99,12 +99,12 @@ impl VerifiedBundle {
         let certificates = bundle
             .members
             .iter()
-            .map(|listing| member_certificate(&bundle, listing));
-        let certificates = certificates.collect::<Result<Vec<_>, _>>()?;
+            .map(|listing| Ok((member_certificate(&bundle, listing)?, former_keys(listing)?)));
+        let certificates = certificates.collect::<Result<Vec<_>, InvalidBundle>>()?;
         check_listings(&bundle.members, &certificates)?;
 
         let (mut members, mut unusable, mut peers) = (BTreeMap::new(), BTreeMap::new(), HashMap::new());
-        for (listing, certificate) in bundle.members.into_iter().zip(certificates) {
+        for (listing, (certificate, former)) in bundle.members.into_iter().zip(certificates) {
             // One member's expired or revoked certificate must not take the others' bundle away.
             if let Err(reason) = trust.check_member(&certificate, now) {
                 unusable.insert(listing.id, reason);
@@ -117,7 +117,7 @@ impl VerifiedBundle {
                     .enumerate()
                     .map(|(at, node)| (node.peer_id, (listing.id.clone(), at))),
             );
-            members.insert(listing.id.clone(), DirectoryEntry::new(listing, certificate));
+            members.insert(listing.id.clone(), DirectoryEntry::new(listing, certificate, former));
         }
         Ok(Self {
             bytes: bytes.to_vec(),
@@ -345,6 +345,20 @@ fn member_certificate(bundle: &TrustBundle, listing: &Listing) -> Result<MemberC
         return Err(InvalidDirectory::OtherCertificate(listing.id.clone()).into());
     }
     Ok(certificate)
+}
+
+/// The keys that a member signed with before. Their certificates may have expired or been revoked since: that they were the
+/// member's is the publisher's word, as is up to where they count.
+fn former_keys(listing: &Listing) -> Result<Vec<FormerKey>, InvalidBundle> {
+    let wrong = |source| InvalidBundle::Certificate {
+        place: listing.id.to_string(),
+        source,
+    };
+    let former = listing.former.iter().map(|former| {
+        let certificate = MemberCertificate::parse(former.certificate.clone()).map_err(wrong)?;
+        Ok(FormerKey::new(certificate, former.handover.clone()))
+    });
+    former.collect()
 }
 
 /// Checks that a global member of the directory signed the document. Gives who.

@@ -97,11 +97,13 @@ pub enum Domain {
     Parcel,
     /// A backup of a node, by that node's libp2p key.
     Backup,
+    /// Up to where a member's former key counts, by the key that follows it.
+    Handover,
 }
 
 impl Domain {
     /// Every domain.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Agreement,
         Self::Suspension,
         Self::Acknowledgement,
@@ -112,6 +114,7 @@ impl Domain {
         Self::Erasure,
         Self::Parcel,
         Self::Backup,
+        Self::Handover,
     ];
 
     /// The domain's name in the signed bytes. Names never change and are never used again for something else.
@@ -127,6 +130,7 @@ impl Domain {
             Self::Erasure => "erasure",
             Self::Parcel => "parcel",
             Self::Backup => "backup",
+            Self::Handover => "handover",
         }
     }
 
@@ -137,7 +141,7 @@ impl Domain {
 }
 
 /// Exactly `N` bytes of standard base64 with padding, in its one spelling.
-pub(super) fn decode_base64<const N: usize>(text: &str) -> Result<[u8; N], InvalidKey> {
+pub(crate) fn decode_base64<const N: usize>(text: &str) -> Result<[u8; N], InvalidKey> {
     // The length is checked first, so that a peer's megabytes are not decoded only to be refused.
     if text.len() != N.div_ceil(3) * 4 {
         return Err(InvalidKey::Base64 { expected: N });

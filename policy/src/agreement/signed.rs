@@ -239,10 +239,9 @@ impl Ratified {
             return Err(InvalidSignatures::OneSided { missing });
         }
         for (member, signature) in &signed.signatures {
-            let key = directory
-                .key(member)
-                .ok_or_else(|| InvalidSignatures::UnknownParty { member: member.clone() })?;
-            key.verify(Domain::Agreement, agreement.canonical(), signature)
+            directory
+                .verify(member, Domain::Agreement, agreement.canonical(), signature)
+                .ok_or_else(|| InvalidSignatures::UnknownParty { member: member.clone() })?
                 .map_err(|_| InvalidSignatures::BadSignature { member: member.clone() })?;
         }
         let grants = compiled(agreement, directory)?;

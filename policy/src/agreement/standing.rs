@@ -196,10 +196,10 @@ impl<T: Statement> Signed<T> {
     /// When the member is unknown or the signature not its own.
     pub fn verify(self, directory: &dyn KeyDirectory) -> Result<Verified<T>, InvalidStatement> {
         let by = self.statement.by();
-        let key = directory
-            .key(by)
-            .ok_or_else(|| InvalidStatement::UnknownMember(by.clone()))?;
-        key.verify(T::DOMAIN, &serde_json::to_vec(&self.statement)?, &self.signature)
+        let message = serde_json::to_vec(&self.statement)?;
+        directory
+            .verify(by, T::DOMAIN, &message, &self.signature)
+            .ok_or_else(|| InvalidStatement::UnknownMember(by.clone()))?
             .map_err(|_| InvalidStatement::BadSignature(by.clone()))?;
         Ok(Verified(self))
     }

@@ -182,3 +182,31 @@ fn what_is_no_proof_of_a_fork_is_said() {
         InvalidFork::Line(_)
     ));
 }
+
+#[test]
+fn two_keys_of_one_member_prove_a_fork_as_one_does() {
+    let network = network();
+    let (later, path) = network.successor_of_kenya();
+    let (one, two) = (leaves(1, 3), leaves(2, 5));
+    let proof = ForkProof::new(
+        network.path("KE"),
+        signed(LINE, &one, &network.kenya),
+        signed(LINE, &two, &later),
+        Some(beginning(&two, 3)),
+    );
+    let root = network.root.certificate();
+    let refused = proof.clone().verify(root).unwrap_err();
+    assert!(
+        matches!(refused, InvalidFork::Checkpoint(_)),
+        "without the other certificate: {refused}"
+    );
+    let proof = proof.with_successor(Some(path));
+    let read = ForkProof::parse(&proof.to_bytes()).unwrap();
+    assert_eq!(read, proof);
+    let fork = read.verify(root).unwrap();
+    assert_eq!(fork.originator.key(), network.kenya.public());
+    assert_eq!(fork.successor.unwrap().key(), later.public());
+    // Another member's key is no successor.
+    let other = proof.with_successor(Some(network.path("RILO-ESA")));
+    assert!(matches!(other.verify(root), Err(InvalidFork::Originator { .. })));
+}

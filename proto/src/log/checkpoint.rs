@@ -9,7 +9,7 @@
 //! ```
 
 use bytes::Bytes;
-use icomm_pki::{MemberKey, MemberPublicKey};
+use icomm_pki::{BeyondHandover, MemberKey, MemberKeys, MemberPublicKey};
 
 use super::{
     frontier::{Frontier, LOG_SIZE_MAX},
@@ -131,6 +131,43 @@ impl VerifiedCheckpoint {
         Ok(Self { checkpoint, note })
     }
 
+    /// The same for a member that has signed with several keys: one of them signed, and it signs for this state of the log.
+    ///
+    /// # Errors
+    /// None of them signed, or only one that does not count so far any more.
+    pub fn verify_by(note: Bytes, origin: &str, keys: &MemberKeys) -> Result<Self, InvalidCheckpoint> {
+        if keys.former().is_empty() {
+            return Self::verify(note, origin, &keys.current());
+        }
+        let (mut missing, mut retired) = (None, None);
+        for key in keys.all() {
+            let verified = match Self::verify(note.clone(), origin, &key) {
+                Err(invalid @ InvalidCheckpoint::Note(InvalidNote::NotSignedBy(_))) => {
+                    missing = Some(invalid);
+                    continue;
+                }
+                verified => verified?,
+            };
+            let (size, root) = (verified.size(), verified.root().as_bytes());
+            match keys.may_sign_log(&key, log_of(origin), size, root) {
+                Ok(()) => return Ok(verified),
+                Err(BeyondHandover { end }) => {
+                    let origin = origin.to_owned();
+                    retired = Some(InvalidCheckpoint::RetiredKey { origin, size, end });
+                }
+            }
+        }
+        let nobody = || InvalidNote::NotSignedBy(origin.to_owned()).into();
+        Err(retired.or(missing).unwrap_or_else(nobody))
+    }
+
+    /// Those of its member's keys that sign for this state of the log.
+    pub fn keys_of<'a>(&'a self, keys: &'a MemberKeys) -> impl Iterator<Item = MemberPublicKey> + use<'a> {
+        let Checkpoint { origin, size, root } = &self.checkpoint;
+        keys.all()
+            .filter(move |key| keys.may_sign_log(key, log_of(origin), *size, root.as_bytes()).is_ok())
+    }
+
     /// The origin line.
     pub fn origin(&self) -> &str {
         &self.checkpoint.origin
@@ -157,6 +194,11 @@ impl VerifiedCheckpoint {
     }
 }
 
+/// What follows the member in the name of a log or ledger: `main` of `demo.icomm.example/KE/main`.
+fn log_of(origin: &str) -> &str {
+    origin.splitn(3, '/').nth(2).unwrap_or_default()
+}
+
 /// Why a checkpoint is refused: the fault of whoever sent it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidCheckpoint {
@@ -179,6 +221,19 @@ pub enum InvalidCheckpoint {
         expected: String,
         /// The log that the checkpoint names.
         found: String,
+    },
+    /// Signed with a key that its member had handed over before, or that was stolen from it.
+    #[error(
+        "the checkpoint of `{origin}` over {size} entries is signed with a former key of its member, which counts for the \
+         history up to {end} entries and for nothing beyond"
+    )]
+    RetiredKey {
+        /// The log.
+        origin: String,
+        /// So many entries are signed.
+        size: u64,
+        /// So many the key counts for.
+        end: u64,
     },
 }
 

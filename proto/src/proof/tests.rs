@@ -18,6 +18,7 @@ const SECTIONS: [(SectionKind, &[u8]); 2] = [
 
 pub(crate) struct Network {
     pub(crate) root: Authority,
+    region: Authority,
     bundle: VerifiedBundle,
     pub(crate) kenya: MemberKey,
     pub(crate) office: MemberKey,
@@ -61,10 +62,42 @@ pub(crate) fn network() -> Network {
     let bundle = VerifiedBundle::verify(&signed, root.certificate().der(), NOW, 0).unwrap();
     Network {
         root,
+        region,
         bundle,
         kenya: kenya_key,
         office: office_key,
     }
+}
+
+/// The keys of `KE` in a bundle that lists the last of these as current and the first as former.
+pub(crate) fn keys_of_kenya(
+    keys: &[&MemberKey; 2],
+    former: impl FnOnce(CertificateDer<'static>) -> icomm_pki::FormerListing,
+) -> std::sync::Arc<icomm_pki::MemberKeys> {
+    let domain: TrustDomain = "demo.icomm.example".parse().unwrap();
+    let [wco, kenya]: [MemberId; 2] = ["WCO", "KE"].map(|id| id.parse().unwrap());
+    let year = Validity::days(NOW, 365).unwrap();
+    let root = Authority::root(&domain, &wco, AuthorityKey::generate().unwrap(), year).unwrap();
+    let enrol = |member: &MemberId, role, key: &MemberKey| {
+        let node = NodeKey::generate().unwrap();
+        let request = EnrolmentRequest::new(&domain, member, &"node1".parse().unwrap(), key, &node).unwrap();
+        root.issue(&request, role, year).unwrap()
+    };
+    let publisher = MemberKey::generate().unwrap();
+    let [first, last] = keys.map(|key| enrol(&kenya, Role::National, key));
+    let certificate = root.certificate().der().clone();
+    let mut bundle = TrustBundle::new(1, domain.clone(), certificate, NOW, NOW + Duration::days(9));
+    bundle
+        .revocation_lists
+        .push(root.revocation_list(None, &[], year).unwrap());
+    let publishing = enrol(&wco, Role::Global, &publisher);
+    bundle.members.push(Listing::new(&publishing, vec![], vec![]));
+    let mut listing = Listing::new(&last, vec![], vec![]);
+    listing.former = vec![former(first.member_certificate().der().clone())];
+    bundle.members.push(listing);
+    let signed = bundle.sign(&wco, &publisher).unwrap();
+    let bundle = VerifiedBundle::verify(&signed, root.certificate().der(), NOW, 0).unwrap();
+    bundle.member(&kenya).unwrap().keys.clone()
 }
 
 /// Another network of the same names.
@@ -73,6 +106,19 @@ pub(crate) fn another() -> Network {
 }
 
 impl Network {
+    /// A second key of `KE`, certified as the first.
+    pub(crate) fn successor_of_kenya(&self) -> (MemberKey, MemberPath) {
+        let (key, node) = (MemberKey::generate().unwrap(), NodeKey::generate().unwrap());
+        let (domain, names) = (
+            self.bundle.trust_domain(),
+            ("KE".parse().unwrap(), "node1".parse().unwrap()),
+        );
+        let request = EnrolmentRequest::new(domain, &names.0, &names.1, &key, &node).unwrap();
+        let year = Validity::days(NOW, 365).unwrap();
+        let enrolment = self.region.issue(&request, Role::National, year).unwrap();
+        (key, MemberPath::parse(enrolment.member_chain()).unwrap())
+    }
+
     pub(crate) fn path(&self, member: &str) -> MemberPath {
         MemberPath::of(&member.parse().unwrap(), &self.bundle).unwrap()
     }

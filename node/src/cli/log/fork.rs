@@ -44,6 +44,7 @@ fn proven_json(file: &str, fork: &Fork) -> Value {
             "member": fork.originator.member().to_string(),
             "role": fork.originator.role().to_string(),
             "key": fork.originator.key().to_base64(),
+            "successor_key": fork.successor.as_ref().map(|successor| successor.key().to_base64()),
             "certificate_from": moment(fork.originator.validity().not_before()),
             "certificate_until": moment(fork.originator.validity().not_after()),
         },
@@ -54,6 +55,7 @@ fn proven_text(file: &str, fork: &Fork) -> String {
     let Fork {
         origin,
         originator,
+        successor: _,
         smaller,
         larger,
         expected,

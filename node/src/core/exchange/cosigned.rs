@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use bytes::Bytes;
-use icomm_pki::{DirectoryEntry, MemberId, Quorum, VerifiedBundle};
+use icomm_pki::{DirectoryEntry, MemberId, MemberPublicKey, Quorum, VerifiedBundle};
 use icomm_proto::log::{Checkpoint, Hash, InvalidNote, SignedNote, cosigner_key_id, key_id};
 use icomm_proto::proof::witness_name;
 use icomm_proto::{Origin, v1};
@@ -51,6 +51,8 @@ struct Word {
     size: u64,
     root: Hash,
     time: u64,
+    /// The witness's.
+    key: MemberPublicKey,
     /// The originator's line and the witness's.
     note: SignedNote,
 }
@@ -134,20 +136,36 @@ impl Word {
     ) -> Result<Option<Self>, InvalidNote> {
         let (domain, originator) = (bundle.trust_domain(), bundle.member(&origin.member));
         let (line, name) = (origin.line(domain), witness_name(&witness.id, domain));
-        let (Some(time), Ok(signed)) = (note.cosigned(&name, &witness.key)?, Checkpoint::parse(note.text())) else {
+        let Ok(signed) = Checkpoint::parse(note.text()) else {
             return Ok(None);
         };
-        let lines = [
-            originator.map(|originator| (line.as_str(), key_id(&line, originator.key.as_bytes()))),
-            Some((name.as_str(), cosigner_key_id(&name, witness.key.as_bytes()))),
-        ];
-        let note = note.filtered(|by| lines.contains(&Some((by.name(), by.key_id()))));
-        Ok(note.map(|note| Self {
-            size: signed.size,
-            root: signed.root,
-            time,
-            note,
-        }))
+        // A cosignature speaks of the present: it counts while the witness may sign with its key.
+        for key in witness.keys.signing() {
+            let Some(time) = note.cosigned(&name, &key)? else {
+                continue;
+            };
+            let originators = originator.iter().flat_map(|originator| originator.keys.all());
+            let mut lines: Vec<_> = originators
+                .map(|key| (line.as_str(), key_id(&line, key.as_bytes())))
+                .collect();
+            lines.push((name.as_str(), cosigner_key_id(&name, key.as_bytes())));
+            let note = note.filtered(|by| lines.contains(&(by.name(), by.key_id())));
+            return Ok(note.map(|note| Self {
+                size: signed.size,
+                root: signed.root,
+                time,
+                key,
+                note,
+            }));
+        }
+        Ok(None)
+    }
+}
+
+impl Word {
+    /// Of more entries; or of as many, with another key than before.
+    fn says_more_than(&self, known: &Self) -> bool {
+        known.size < self.size || (known.size == self.size && known.key != self.key)
     }
 }
 
@@ -183,7 +201,7 @@ impl Words {
     /// Takes in words; of each witness that for the most entries stays.
     fn hear(&mut self, news: Vec<(MemberId, Word)>) {
         for (witness, word) in news {
-            if self.said.get(&witness).is_none_or(|known| known.size < word.size) {
+            if self.said.get(&witness).is_none_or(|known| word.says_more_than(known)) {
                 self.said.insert(witness, word);
             }
         }
@@ -295,12 +313,15 @@ impl Exchange {
                     .get(&witness.id)
                     .into_iter()
                     .chain(words.ahead.get(&witness.id));
-                known.map(|word| word.size).max()
+                known.max_by_key(|word| word.size).cloned()
             });
-            if known.is_some_and(|known| known >= size) {
+            // As much with the key that was certified last can't be said better; with one before it, it can.
+            let is_known = |known: &Word| known.size > size || (known.size == size && known.key == witness.key);
+            if known.as_ref().is_some_and(is_known) {
                 continue;
             }
             let word = Word::of(&note, origin, witness, &bundle)?;
+            let word = word.filter(|word| known.is_none_or(|known| word.says_more_than(&known)));
             news.extend(word.map(|word| (witness.id.clone(), word)));
         }
         Ok(news)
@@ -372,7 +393,23 @@ impl Exchange {
         }
     }
 
-    /// Cosigns every log that has grown, if this node is a witness.
+    /// What was said with a key that does not sign any more counts no more; its witness says it again with its new one. Its
+    /// own words a witness keeps, to compare with what it says next.
+    pub(super) fn reconsider_cosigned(&self) {
+        let bundle = self.law.bundle();
+        let signs = |witness: &MemberId, word: &Word| {
+            *witness == self.local.member
+                || bundle
+                    .member(witness)
+                    .is_some_and(|entry| entry.keys.signing().any(|key| key == word.key))
+        };
+        for words in lock(&self.cosigned.0).values_mut() {
+            words.said.retain(|witness, word| signs(witness, word));
+            words.ahead.retain(|witness, word| signs(witness, word));
+        }
+    }
+
+    /// Cosigns every log that has grown, if this node is a witness; with a new key, all of them again.
     pub(super) fn cosign(&self) {
         if !self.local.role.is_witness() {
             return;
@@ -380,7 +417,11 @@ impl Exchange {
         let others = |origin: &Origin| origin.member != self.local.member && !self.forks.has(origin);
         for (origin, head) in self.heads().into_iter().filter(|(origin, _)| others(origin)) {
             let last = self.cosigned.said_by(&origin, &self.local.member);
-            if last.as_ref().is_some_and(|last| last.size >= head.size) {
+            let key = self.local.key.public();
+            if last
+                .as_ref()
+                .is_some_and(|last| last.size >= head.size && last.key == key)
+            {
                 continue;
             }
             match self.cosigned_head(&origin, &head, last.as_ref()) {
@@ -400,17 +441,18 @@ impl Exchange {
             time = time.max(last.time);
         }
         let domain = self.law.trust_domain();
-        let (line, key) = (origin.line(&domain), self.law.member_key(&origin.member));
-        let key = key.ok_or(Uncosigned::UnknownMember)?;
-        let id = key_id(&line, key.as_bytes());
+        let (line, keys) = (origin.line(&domain), self.law.member_keys(&origin.member));
+        let keys = keys.ok_or(Uncosigned::UnknownMember)?;
+        let ids: Vec<_> = keys.all().map(|key| key_id(&line, key.as_bytes())).collect();
         let note = SignedNote::parse(&head.checkpoint)?;
-        let note = note.filtered(|by| by.name() == line && by.key_id() == id);
+        let note = note.filtered(|by| by.name() == line && ids.contains(&by.key_id()));
         let mut note = note.ok_or(Uncosigned::UnknownMember)?;
         note.cosign(&witness_name(&self.local.member, &domain), &self.local.key, time)?;
         Ok(Word {
             size: head.size,
             root: head.root,
             time,
+            key: self.local.key.public(),
             note,
         })
     }

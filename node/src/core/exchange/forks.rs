@@ -6,14 +6,15 @@
 //! ```
 //!
 //! A proof verifies with the root certificate alone, so nobody has to be believed. INVARIANT: a forked log is neither
-//! served nor taken, by anybody who has the proof; what was held of it before stays readable here.
+//! served nor taken, by anybody who has the proof; what was held of it before stays readable here. It stays so until the
+//! trust bundle says that one of the two was signed with a stolen key, and which history is the member's.
 
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use bytes::Bytes;
-use icomm_pki::MemberPath;
-use icomm_proto::fork::{Beginning, ForkProof, InvalidFork};
+use icomm_pki::{MemberCertificate, MemberPath, VerifiedBundle};
+use icomm_proto::fork::{Beginning, Fork, ForkProof, InvalidFork};
 use icomm_proto::log::{Checkpoint, InvalidCheckpoint, InvalidNote, ProofError, SignedNote, consistency_proof};
 use icomm_proto::v1::document::Kind;
 use icomm_proto::{Origin, v1};
@@ -27,6 +28,8 @@ use crate::core::session::{Event, Peer};
 use crate::store::{Batch, Store, StoreError, StoredLog};
 
 const FORKS_PREFIX: &str = "fork/";
+/// Of forks that a stolen key signed.
+const VOID_FORKS_PREFIX: &str = "fork-by-thief/";
 
 /// The proofs of forks, by log.
 pub(super) struct Forks(RwLock<BTreeMap<Origin, Bytes>>);
@@ -69,6 +72,12 @@ impl Forks {
         count(forks.len());
         Ok(true)
     }
+
+    fn remove(&self, origin: &Origin) {
+        let mut forks = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        forks.remove(origin);
+        count(forks.len());
+    }
 }
 
 /// Why a fork was not proved.
@@ -89,6 +98,9 @@ enum Unproved {
     /// Its originator left the network.
     #[error("its originator is no member in the trust bundle")]
     UnknownMember,
+    /// A thief can sign what it likes; the trust bundle says which history is the member's.
+    #[error("one of the two was signed with a key that was stolen from the originator")]
+    StolenKey,
     /// What is held is not what contradicts.
     #[error("less is held of the log than would be needed")]
     NotHeld,
@@ -131,12 +143,22 @@ impl Exchange {
         begins: Option<Beginning>,
     ) -> Result<ForkProof, Unproved> {
         let bundle = self.law.bundle();
-        let path = MemberPath::of(&origin.member, &bundle).ok_or(Unproved::UnknownMember)?;
+        let keys = self.law.member_keys(&origin.member).ok_or(Unproved::UnknownMember)?;
+        let line = origin.line(bundle.trust_domain());
+        let path = |note: &SignedNote| {
+            let key = keys.all().find(|key| note.verify(&line, key).is_ok())?;
+            MemberPath::of_key(&origin.member, &key, &bundle)
+        };
+        let prove = |smaller: SignedNote, larger: SignedNote, beginning| {
+            let (first, second) = path(&smaller).zip(path(&larger)).ok_or(Unproved::UnknownMember)?;
+            let successor = (second != first).then_some(second);
+            Ok(ForkProof::new(first, smaller, larger, beginning).with_successor(successor))
+        };
         let (ours, theirs) = (SignedNote::parse(ours)?, SignedNote::parse(theirs)?);
         let [held, shown] = [&ours, &theirs].map(|note| Checkpoint::parse(note.text()).map(|signed| signed.size));
         let (held, shown) = (held?, shown?);
         if held <= shown {
-            return Ok(ForkProof::new(path, ours, theirs, begins));
+            return prove(ours, theirs, begins);
         }
         let history = History::of(&*self.store, origin, shown)?.ok_or(Unproved::NotHeld)?;
         let log = StoredLog {
@@ -147,7 +169,7 @@ impl Exchange {
             root: history.root,
             path: consistency_proof(&log, shown, held)?.path,
         };
-        Ok(ForkProof::new(path, theirs, ours, Some(beginning)))
+        prove(theirs, ours, Some(beginning))
     }
 
     /// A peer says that a log is forked. What does not prove it costs the peer its session: nobody honest passes it on.
@@ -164,8 +186,36 @@ impl Exchange {
         }
     }
 
+    /// A trust bundle may say that a key was stolen: what was signed with it proves nothing against its member any more. The
+    /// proof stays in the store, for those who look into it.
+    pub(super) fn reconsider_forks(&self) {
+        let bundle = self.law.bundle();
+        let by_thief = |proof: &Bytes| {
+            let fork = ForkProof::parse(proof).and_then(|proof| proof.verify(bundle.root()));
+            fork.is_ok_and(|fork| is_by_thief(&fork, &bundle))
+        };
+        for (origin, proof) in self.forks().into_iter().filter(|(_, proof)| by_thief(proof)) {
+            let moved = Batch::new()
+                .forget(format!("{FORKS_PREFIX}{origin}"))
+                .set(format!("{VOID_FORKS_PREFIX}{origin}"), proof);
+            if let Err(error) = self.store.append(moved) {
+                tracing::error!(%origin, %error, "a fork by a thief can't be put aside; its log stays frozen");
+                continue;
+            }
+            self.forks.remove(&origin);
+            if let Some(replica) = lock(&self.replicas).get(&origin).cloned() {
+                lock(&replica.machine).thaw();
+            }
+            tracing::warn!(%origin, "one history of this forked log was signed with a stolen key; it is taken up again");
+            self.mailbox.changed();
+        }
+    }
+
     fn adopt_fork(&self, proof: &[u8], received: Option<(LinkId, &v1::Document)>) -> Result<(), Unproved> {
         let fork = ForkProof::parse(proof)?.verify(self.law.bundle().root())?;
+        if is_by_thief(&fork, &self.law.bundle()) {
+            return Err(Unproved::StolenKey);
+        }
         let origin = fork.origin;
         let proof = Bytes::copy_from_slice(proof);
         if !self.forks.add(&origin, proof.clone())? {
@@ -186,6 +236,15 @@ impl Exchange {
         self.publish(&[(Audience::Everyone, document(proof))], received);
         Ok(kept?)
     }
+}
+
+/// Whether a key that was stolen signed one of the two histories.
+fn is_by_thief(fork: &Fork, bundle: &VerifiedBundle) -> bool {
+    let signers = std::iter::once(&fork.originator).chain(&fork.successor);
+    bundle.member(&fork.origin.member).is_some_and(|entry| {
+        let mut keys = signers.map(MemberCertificate::key);
+        keys.any(|key| entry.keys.is_stolen(&key))
+    })
 }
 
 fn count(forks: usize) {

@@ -288,10 +288,10 @@ impl Exchange {
             return Err(InvalidGrowth::Hashes(leaf_hashes.len()));
         }
         let line = line(&self.law.trust_domain(), &peer.member, &peer.node);
-        let Some(key) = self.law.member_key(&peer.member) else {
+        let Some(keys) = self.law.member_keys(&peer.member) else {
             return Err(InvalidGrowth::UnknownMember(peer.member.clone()));
         };
-        let checkpoint = VerifiedCheckpoint::verify(checkpoint.clone(), &line, &key)?;
+        let checkpoint = VerifiedCheckpoint::verify_by(checkpoint.clone(), &line, &keys)?;
         let kept = self.kept_of(all, &name(peer))?;
         let (mut frontier, signed) = (kept.frontier.clone(), checkpoint.size());
         let (kept, from) = (frontier.size(), signed.checked_sub(hashes.len() as u64));

@@ -152,9 +152,9 @@ impl Exchange {
         if origin.member == self.local.member {
             return Err(RecallFault::Own);
         }
-        let key = self.law.member_key(&origin.member);
-        let key = key.ok_or_else(|| ChunkFault::UnknownMember(origin.member.clone()))?;
-        let order = Order::verify(recall, &origin.line(&self.law.trust_domain()), &key)?;
+        let keys = self.law.member_keys(&origin.member);
+        let keys = keys.ok_or_else(|| ChunkFault::UnknownMember(origin.member.clone()))?;
+        let order = Order::verify(recall, &origin.line(&self.law.trust_domain()), &keys)?;
         match self.witness(&peer.member, &origin, order.checkpoint().note().clone()) {
             // Of a forked log nothing more is taken, but what is held of it is erased as before.
             Ok(()) | Err(ChunkFault::Frozen) => {}
@@ -467,8 +467,8 @@ impl Exchange {
     /// Keeps an answer; gives whom to pass it on to if it is new.
     fn take_erasure(&self, message: &v1::Erased) -> Result<Option<Vec<String>>, ErasureFault> {
         let signer = Erasure::signer(message)?;
-        let key = self.law.member_key(&signer).ok_or(ErasureFault::UnknownMember)?;
-        let erasure = Erasure::verify(message, &key)?;
+        let keys = self.law.member_keys(&signer).ok_or(ErasureFault::UnknownMember)?;
+        let erasure = Erasure::verify(message, &keys)?;
         let recall = (erasure.origin, erasure.record);
         let kept = Kept::of(&*self.store, &recall)?.ok_or(ErasureFault::Unasked)?;
         if erasure.index != kept.order.index {

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use icomm_pki::{MemberId, Role};
+use icomm_pki::{MemberId, MemberKeys, Role};
 use icomm_proto::log::VerifiedCheckpoint;
 use icomm_proto::{Origin, v1};
 
@@ -50,7 +50,9 @@ impl Exchange {
             Admission::AnySection
         };
         let (count, chunk_end) = (chunk.count, chunk.from.saturating_add(u64::from(chunk.count)));
+        let keys = self.keys_of(origin)?;
         let mut machine = lock(&replica.machine);
+        machine.trust(keys);
         if replica.stale.swap(false, Ordering::AcqRel) {
             machine.resume(self.store.head(origin)?);
         }
@@ -160,13 +162,11 @@ impl Exchange {
         if let Some(replica) = replicas.get(origin) {
             return Ok(replica.clone());
         }
-        let Some(key) = self.law.member_key(&origin.member) else {
-            return Err(ChunkFault::UnknownMember(origin.member.clone()));
-        };
+        let keys = self.keys_of(origin)?;
         if !self.has_room(origin, &replicas) {
             return Err(ChunkFault::TooManyLogs);
         }
-        let mut machine = Replica::new(origin.clone(), origin.line(&self.law.trust_domain()), key);
+        let mut machine = Replica::new(origin.clone(), origin.line(&self.law.trust_domain()), keys);
         machine.resume(self.store.head(origin)?);
         if self.forks.has(origin) {
             machine.freeze();
@@ -226,12 +226,14 @@ impl Exchange {
 
     /// A checkpoint, if the member of its log signed it.
     pub(super) fn signed(&self, origin: &Origin, checkpoint: Bytes) -> Result<VerifiedCheckpoint, ChunkFault> {
-        let key = self.law.member_key(&origin.member);
-        let key = key.ok_or_else(|| ChunkFault::UnknownMember(origin.member.clone()))?;
-        Ok(VerifiedCheckpoint::verify(
-            checkpoint,
-            &origin.line(&self.law.trust_domain()),
-            &key,
-        )?)
+        let keys = self.keys_of(origin)?;
+        let line = origin.line(&self.law.trust_domain());
+        Ok(VerifiedCheckpoint::verify_by(checkpoint, &line, &keys)?)
+    }
+
+    /// The keys that sign a log.
+    fn keys_of(&self, origin: &Origin) -> Result<Arc<MemberKeys>, ChunkFault> {
+        let keys = self.law.member_keys(&origin.member);
+        keys.ok_or_else(|| ChunkFault::UnknownMember(origin.member.clone()))
     }
 }

@@ -68,6 +68,7 @@ impl Exchange {
     /// What is not worth doing for every chunk: compares what was shown before it could be, and cosigns. For the shell to
     /// call about once a second.
     pub fn every_second(&self) {
+        self.follow_bundle();
         self.compare();
         self.compare_cosigned();
         self.cosign();

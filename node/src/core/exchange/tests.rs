@@ -18,6 +18,7 @@ mod forks;
 mod ledgers;
 mod recalls;
 mod refilling;
+mod succession;
 
 /// What `work` counted, in Prometheus' words.
 fn counted(work: impl FnOnce()) -> String {

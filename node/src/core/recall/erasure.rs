@@ -8,7 +8,7 @@
 //! ```
 
 use bytes::{BufMut, Bytes};
-use icomm_pki::{Domain, MemberId, MemberKey, MemberPublicKey, NodeName, Signature};
+use icomm_pki::{Domain, MemberId, MemberKey, MemberKeys, NodeName, Signature};
 use icomm_proto::log::Hash;
 use icomm_proto::{Origin, RecordId, v1};
 use thiserror::Error;
@@ -94,8 +94,8 @@ impl Erasure {
         message.by.parse().map_err(|_| InvalidErasure::By)
     }
 
-    /// Checks the signature with the key of [`Erasure::signer`].
-    pub fn verify(message: &v1::Erased, signer: &MemberPublicKey) -> Result<Self, InvalidErasure> {
+    /// Checks the signature with the keys of [`Erasure::signer`].
+    pub fn verify(message: &v1::Erased, signer: &MemberKeys) -> Result<Self, InvalidErasure> {
         let v1::Erased {
             origin,
             record_id,
@@ -210,9 +210,9 @@ mod tests {
         let (key, other) = (MemberKey::from_seed(&[1; 32]), MemberKey::from_seed(&[2; 32]));
         let message = erasure().sign(&key);
         assert_eq!(Erasure::signer(&message).unwrap().as_str(), "RILO-ESA");
-        assert_eq!(Erasure::verify(&message, &key.public()), Ok(erasure()));
+        assert_eq!(Erasure::verify(&message, &key.public().into()), Ok(erasure()));
         assert_eq!(
-            Erasure::verify(&message, &other.public()),
+            Erasure::verify(&message, &other.public().into()),
             Err(InvalidErasure::Signature)
         );
     }
@@ -224,7 +224,7 @@ mod tests {
         let change = |change: &dyn Fn(&mut v1::Erased)| {
             let mut changed = message.clone();
             change(&mut changed);
-            Erasure::verify(&changed, &key.public())
+            Erasure::verify(&changed, &key.public().into())
         };
         let changes: [&dyn Fn(&mut v1::Erased); 13] = [
             &|it| it.origin = "UG/main".into(),

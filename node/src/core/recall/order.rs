@@ -11,7 +11,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use bytes::Bytes;
-use icomm_pki::{Domain, MemberKey, MemberPublicKey, Signature};
+use icomm_pki::{Domain, MemberKey, MemberKeys, Signature};
 use icomm_proto::log::{Frontier, Hash, InclusionProof, InvalidCheckpoint, InvalidProof, VerifiedCheckpoint};
 use icomm_proto::v1::{self, recall::Reason as Code};
 use icomm_proto::{Entry, EntryHead, EntryKind, InvalidEntry, Origin, View};
@@ -200,7 +200,7 @@ impl Order {
 
     /// Checks that the entry is in the log and that the order is its originator's. `line` is the origin line of the log's
     /// checkpoints.
-    pub fn verify(recall: &v1::Recall, line: &str, key: &MemberPublicKey) -> Result<Self, InvalidOrder> {
+    pub fn verify(recall: &v1::Recall, line: &str, keys: &MemberKeys) -> Result<Self, InvalidOrder> {
         let v1::Recall {
             origin,
             entry,
@@ -226,7 +226,7 @@ impl Order {
         }
         let path: Result<Vec<Hash>, _> = path.iter().map(|hash| Hash::try_from(hash.as_ref())).collect();
         let path = path.map_err(|_| InvalidOrder::Path)?;
-        let checkpoint = VerifiedCheckpoint::verify(checkpoint.clone(), line, key)?;
+        let checkpoint = VerifiedCheckpoint::verify_by(checkpoint.clone(), line, keys)?;
         let proof = InclusionProof {
             index: *index,
             size: checkpoint.size(),
@@ -235,8 +235,13 @@ impl Order {
         checkpoint.checkpoint().verify_inclusion(&proof, &leaf)?;
         let signature = Signature::try_from(signature.as_ref()).map_err(|_| InvalidOrder::Signature)?;
         let message = message(&origin, &leaf, *index, reason, *time);
-        key.verify(Domain::Recall, &message, &signature)
-            .map_err(|_| InvalidOrder::Signature)?;
+        // By a key that signs for the log as far as the order's checkpoint goes.
+        let signs = checkpoint
+            .keys_of(keys)
+            .any(|key| key.verify(Domain::Recall, &message, &signature).is_ok());
+        if !signs {
+            return Err(InvalidOrder::Signature);
+        }
         Ok(Self {
             origin,
             head,

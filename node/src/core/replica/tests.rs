@@ -39,7 +39,7 @@ struct Receiver {
 impl Receiver {
     fn of(log: &Originator) -> Self {
         Self {
-            machine: Replica::new(log.origin.clone(), log.line.clone(), log.key.public()),
+            machine: Replica::new(log.origin.clone(), log.line.clone(), log.key.public().into()),
             store: MemoryStore::new(),
             admission: Admission::AnySection,
         }

@@ -150,3 +150,61 @@ fn inclusion_is_bound_to_the_checkpoints_size() {
         })
     );
 }
+
+/// `KE` as a bundle lists it: the second key signs; the first one does up to its end in `main`, or still signs.
+fn keys(first: &MemberKey, second: &MemberKey, end: Option<(u64, Hash)>) -> std::sync::Arc<MemberKeys> {
+    use icomm_pki::{FormerListing, Handover, LogEnd};
+    let end = end.map(|(size, root)| LogEnd {
+        size,
+        root: (*root.as_bytes()).into(),
+    });
+    let handover = end.map(|end| Handover {
+        ends: [("main".to_owned(), end)].into(),
+        ..Handover::default()
+    });
+    crate::proof::tests::keys_of_kenya(&[first, second], |certificate| FormerListing { certificate, handover })
+}
+
+#[test]
+fn a_former_key_counts_up_to_its_end_and_the_next_one_beyond() {
+    let (first, second) = (MemberKey::from_seed(&[1; 32]), MemberKey::from_seed(&[2; 32]));
+    let root = |count| leaves(count).into_iter().collect::<Frontier>().root();
+    let verify = |keys: &MemberKeys, count: u32, key: &MemberKey| {
+        VerifiedCheckpoint::verify_by(signed(count, key).note().clone(), ORIGIN, keys).map(|verified| verified.size())
+    };
+    let (open, closed) = (keys(&first, &second, None), keys(&first, &second, Some((5, root(5)))));
+    for count in [1, 5, 9] {
+        assert_eq!(verify(&open, count, &first), Ok(count.into()));
+        for keys in [&open, &closed] {
+            assert_eq!(verify(keys, count, &second), Ok(count.into()));
+        }
+    }
+    assert_eq!((verify(&closed, 4, &first), verify(&closed, 5, &first)), (Ok(4), Ok(5)));
+    let beyond = |size, end| {
+        let origin = ORIGIN.to_owned();
+        Err(InvalidCheckpoint::RetiredKey { origin, size, end })
+    };
+    assert_eq!(verify(&closed, 6, &first), beyond(6, 5));
+    let elsewhere = keys(&first, &second, Some((5, root(4))));
+    assert_eq!(
+        verify(&elsewhere, 5, &first),
+        beyond(5, 5),
+        "of as many entries with another root"
+    );
+    let stranger = MemberKey::from_seed(&[3; 32]);
+    assert_eq!(
+        verify(&closed, 5, &stranger),
+        Err(InvalidNote::NotSignedBy(ORIGIN.to_owned()).into())
+    );
+    // Both lines on one note: what the old key says beyond its end takes nothing from the new one's word.
+    let mut both = SignedNote::parse(signed(6, &first).note()).unwrap();
+    both.merge(SignedNote::parse(signed(6, &second).note()).unwrap())
+        .unwrap();
+    let verified = VerifiedCheckpoint::verify_by(both.to_bytes().into(), ORIGIN, &closed).unwrap();
+    assert_eq!(verified.keys_of(&closed).collect::<Vec<_>>(), [second.public()]);
+    // A line that says it is the new key's and is not makes the note worthless, as before.
+    let mut forged = signed(5, &second).note().to_vec();
+    let at = forged.len() - 10;
+    forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
+    assert!(VerifiedCheckpoint::verify_by(forged.into(), ORIGIN, &closed).is_err());
+}

@@ -326,7 +326,9 @@ mod tests {
         }
         let mut tally = Tally::default();
         let line = log.origin.line(&log.domain);
-        tally.advance(&store, &log.origin, &line, &log.key.public()).unwrap();
+        tally
+            .advance(&store, &log.origin, &line, &log.key.public().into())
+            .unwrap();
         assert!(tally.verified);
         assert_eq!((tally.entries(), tally.withheld), (2346, 0));
 

@@ -126,7 +126,7 @@ impl Verifying {
 
     /// The same as the global node takes them in: it also walks over the fields of every section.
     fn accept(&self) -> anyhow::Result<()> {
-        let mut replica = Replica::new(self.origin.clone(), LINE.to_owned(), self.key.public());
+        let mut replica = Replica::new(self.origin.clone(), LINE.to_owned(), self.key.public().into());
         for chunk in &self.chunks {
             let accepted = replica.accept(chunk.clone(), Admission::OpenOnly, &Nothing)?;
             ensure!(accepted.chunks.len() == 1, "a chunk was not taken in");

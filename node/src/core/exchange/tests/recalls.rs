@@ -33,7 +33,7 @@ fn sections(node: &TestNode, log: &Originator, index: u64) -> Option<SectionSet>
 fn verifies(node: &TestNode, log: &Originator) -> bool {
     let mut tally = Tally::default();
     tally
-        .advance(&*node.store, &log.origin, &log.line, &log.key.public())
+        .advance(&*node.store, &log.origin, &log.line, &log.key.public().into())
         .unwrap();
     tally.verified && tally.entries() == size(node, log)
 }
@@ -78,7 +78,7 @@ fn a_holder_erases_signs_and_its_replica_still_verifies() {
     let [erased] = did.erasures(link)[..] else {
         panic!("{did:?}")
     };
-    let erasure = Erasure::verify(erased, &key("UG").public()).unwrap();
+    let erasure = Erasure::verify(erased, &key("UG").public().into()).unwrap();
     assert_eq!((erasure.record, erasure.entries), (record_key(&ke, 1).1, 1));
     assert!(erasure.passed_on.is_empty());
     assert_eq!(sections(&node, &ke, 1), Some(SectionSet::EMPTY));
@@ -240,7 +240,7 @@ fn a_hub_names_whom_it_gave_it_to_tells_them_and_passes_their_answers_back() {
     let [own] = did.erasures(from)[..] else {
         panic!("{did:?}")
     };
-    let own = Erasure::verify(own, &key("RILO-ESA").public()).unwrap();
+    let own = Erasure::verify(own, &key("RILO-ESA").public().into()).unwrap();
     let [holder] = &own.passed_on[..] else {
         panic!("{own:?}")
     };

@@ -42,7 +42,7 @@ fn voiding(kind: EntryKind, head: EntryHead, version: u32) -> View {
 }
 
 fn verify(log: &Originator, recall: &v1::Recall) -> Result<Order, InvalidOrder> {
-    Order::verify(recall, &log.line, &log.key.public())
+    Order::verify(recall, &log.line, &log.key.public().into())
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn nobody_but_the_originator_can_order() {
     let (log, view, recall) = recalled(EntryKind::Recall, 5);
     let other = key("UG");
     assert!(matches!(
-        Order::verify(&recall, &log.line, &other.public()),
+        Order::verify(&recall, &log.line, &other.public().into()),
         Err(InvalidOrder::Checkpoint(_))
     ));
     // With the originator's checkpoint, and an order of the other's own.
