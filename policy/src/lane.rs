@@ -114,7 +114,7 @@ enum Legs {
 type Granted<'a, 'b> = dyn FnMut(Hop, &MemberId, &MemberId) -> Result<Vec<&'a CompiledGrant>, Forbidden> + 'b;
 
 /// The grants from one member to another, linked into one policy set.
-struct Leg {
+pub(crate) struct Leg {
     policies: PolicySet,
     grants: HashMap<PolicyId, CompiledGrant>,
 }
@@ -327,7 +327,11 @@ impl Lane {
 }
 
 impl Leg {
-    fn new(grants: Vec<&CompiledGrant>, receiver: &MemberId, overlays: &[Overlay]) -> Result<Self, Forbidden> {
+    pub(crate) fn new(
+        grants: Vec<&CompiledGrant>,
+        receiver: &MemberId,
+        overlays: &[Overlay],
+    ) -> Result<Self, Forbidden> {
         let mut policies = law_policies(overlays)?;
         let mut linked = HashMap::with_capacity(grants.len());
         for grant in grants {
@@ -351,7 +355,7 @@ impl Leg {
 
     /// For each of `sections` that may go: the grants that say so, in the order of their references. What a law forbids is
     /// noted in `laws`.
-    fn ask(
+    pub(crate) fn ask(
         &self,
         question: &Question,
         sections: SectionSet,

@@ -9,6 +9,7 @@
 //! | `lane` | what decides about one originator's records between one holder and one receiver |
 //! | [`Policy`], [`SessionPolicy`] | the policy of a node, and what one link decides by |
 //! | [`Revision`], [`Earlier`] | under what it was decided, and what an earlier revision gave |
+//! | [`Keeping`] | how long a receiver may keep what it was given |
 //! | [`Prospect`] | what an agreement would change, before anybody signs it |
 //! | [`Permit`], [`Disclosed`], [`Upstream`] | permission as a value, and what a link is given |
 //! | [`Explanation`] | what would go, and why |
@@ -30,6 +31,7 @@ mod permit;
 mod policy;
 mod prospect;
 mod receiving;
+mod retention;
 mod revision;
 mod session;
 
@@ -53,5 +55,6 @@ pub use permit::{Basis, Disclosed, Permit, Upstream, Way};
 pub use policy::Policy;
 pub use prospect::{Comparison, Prospect};
 pub use receiving::CLOCK_SLACK_S;
+pub use retention::{Keeping, over};
 pub use revision::{InvalidRevision, REVISION_BYTES_MAX, Revision};
 pub use session::{PeerSession, REMEMBERED_CLASSES_MAX, SessionPolicy, UpstreamSession};

@@ -30,7 +30,7 @@ use icomm_pki::MemberId;
 use icomm_proto::log::{ChunkBuilder, Hash};
 use icomm_proto::{Denominalised, Entry, NotDenominalised, SectionSet, ViewRef};
 
-use crate::agreement::{Expiry, Grant, Purpose, Retention, UseInCourt};
+use crate::agreement::{Grant, Purpose, Retention, UseInCourt};
 use crate::cedar::grant::GrantRef;
 use crate::lane::Window;
 
@@ -85,10 +85,7 @@ impl Basis {
     pub(crate) fn inherited(self, through: &GrantRef, grant: &Grant) -> Option<Self> {
         let purposes: BTreeSet<Purpose> = self.purposes.intersection(&grant.purposes).copied().collect();
         let use_in_court = self.use_in_court.min(grant.use_in_court);
-        let retention = Retention {
-            days: self.retention.days.min(grant.retention.days),
-            then: Expiry::min(self.retention.then, grant.retention.then),
-        };
+        let retention = self.retention.bound_by(grant.retention);
         let through = Some(through.clone());
         (!purposes.is_empty()).then_some(Self {
             through,
@@ -168,6 +165,15 @@ impl Permit {
     #[must_use]
     pub fn bases(&self) -> &[Basis] {
         &self.0.bases
+    }
+
+    /// How long the receiver may keep what identifies somebody, as the strictest of the bases has it; none if nothing but the
+    /// open section goes.
+    #[must_use]
+    pub fn strictest_retention(&self) -> Option<Retention> {
+        let bases = self.0.bases.iter();
+        let identifying = bases.filter(|basis| !basis.sections.is_subset(SectionSet::open()));
+        identifying.map(|basis| basis.retention).reduce(Retention::bound_by)
     }
 
     /// The first second, since 1970, at which the answer may be another.

@@ -43,7 +43,8 @@ const GRANT_NOTES: &str = r#"
 # purposes    "customs-control", "risk-analysis", "investigation", "prosecution", "revenue-recovery", "statistics"
 # use_in_court "no", "with-consent", "yes"
 # handling    the most restricted handling code that is still sent: H0, H1, H2, H3
-# retention   how many days the receiver keeps a record, and then: "erase" or "restrict"
+# retention   for how many days after its receipt the receiver keeps what identifies somebody, and what it does then: "erase",
+#             or "restrict": keep it, and show it to nobody. The section case, which identifies nobody, stays
 # onward      whether the receiver may pass records on:
 #               { rule = "none" }          to nobody
 #               { rule = "with-consent" }  record by record; such consent can't be given yet, so to nobody for now

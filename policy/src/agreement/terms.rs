@@ -143,7 +143,7 @@ pub enum UseInCourt {
     Yes,
 }
 
-/// How long the receiver keeps a record, counted from its receipt.
+/// How long the receiver keeps what a record says beyond its open section, counted from its receipt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Retention {
@@ -151,6 +151,17 @@ pub struct Retention {
     pub days: u32,
     /// What happens then.
     pub then: Expiry,
+}
+
+impl Retention {
+    /// The shorter time and the stricter end: of two grants in a row both bind.
+    #[must_use]
+    pub fn bound_by(self, other: Self) -> Self {
+        Self {
+            days: self.days.min(other.days),
+            then: self.then.min(other.then),
+        }
+    }
 }
 
 /// What happens to a record when its time is over. The stricter comes first.
