@@ -14,7 +14,7 @@ mod drafts;
 #[path = "build/sections.rs"]
 mod sections;
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "icomm/v1/sensitivity.proto",
     "icomm/v1/record.proto",
     "icomm/v1/recall.proto",
@@ -24,6 +24,7 @@ const FILES: [&str; 9] = [
     "icomm/v1/proof.proto",
     "icomm/v1/parcel.proto",
     "icomm/v1/backup.proto",
+    "icomm/v1/retention.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -25,6 +25,7 @@ pub(crate) mod output;
 mod pki;
 mod record;
 mod restore;
+mod retention;
 mod run;
 mod status;
 
@@ -72,6 +73,9 @@ enum Command {
     /// Agreements, the legal bases: draft, sign, accept, suspend, list, show, explain.
     #[command(subcommand)]
     Agreement(agreement::Agreement),
+    /// How long what partners gave is kept: list, run.
+    #[command(subcommand)]
+    Retention(retention::Retention),
     /// Links to partners: list, test.
     #[command(subcommand)]
     Link(link::Link),
@@ -115,6 +119,7 @@ fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
             Command::Doctor(command) => command.run(context).await,
             Command::Record(command) => command.run(context).await,
             Command::Agreement(command) => command.run(context).await,
+            Command::Retention(command) => command.run(context).await,
             Command::Link(command) => command.run(context).await,
             Command::Log(command) => command.run(context).await,
             Command::Audit(command) => command.run(context).await,

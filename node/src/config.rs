@@ -46,6 +46,8 @@ pub struct Config {
     pub intake: Intake,
     /// National law.
     pub policy: Policy,
+    /// How long what others gave is kept.
+    pub retention: Retention,
     /// What the program tells about its own work.
     pub log: Log,
 }
@@ -151,6 +153,14 @@ pub struct Policy {
     pub overlays: PathBuf,
 }
 
+/// `[retention]`: how long what others gave is kept. How long that is stands in the agreements.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retention {
+    /// So many days before the time for something is over, it is told.
+    pub notice_days: u32,
+}
+
 /// `[log]`: what the program tells on standard error.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -254,6 +264,7 @@ impl Config {
             256 * 1024 * 1024,
         )?;
         in_range("api.streams_max", u64::from(self.api.streams_max), 1, 10_000)?;
+        in_range("retention.notice_days", u64::from(self.retention.notice_days), 0, 3650)?;
         in_range("api.connections_max", self.api.connections_max as u64, 1, 10_000)?;
         Ok(())
     }
@@ -269,6 +280,7 @@ impl Config {
             http: _,
             intake,
             policy,
+            retention: _,
             log: _,
         } = self;
         let Identity {
@@ -306,6 +318,7 @@ impl Default for Config {
             http: Http::default(),
             intake: Intake::default(),
             policy: Policy::default(),
+            retention: Retention::default(),
             log: Log::default(),
         }
     }
@@ -373,6 +386,12 @@ impl Default for Policy {
         Self {
             overlays: "policies".into(),
         }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { notice_days: 30 }
     }
 }
 

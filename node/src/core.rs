@@ -18,6 +18,7 @@
 //! | [`ledger`] | the notes of disclosures as a signed log of their own |
 //! | [`recall`] | what originators void: orders, erasing, signed answers |
 //! | [`refused`] | the report of documents that do not count |
+//! | [`retention`] | what came when, whose time is over, and the signed word of that |
 //! | [`receipt`] | the receiver's signature over what it stored |
 //! | [`tally`] | what is held of a log, counted while verifying it |
 
@@ -34,6 +35,7 @@ pub mod recall;
 pub mod receipt;
 pub mod refused;
 pub mod replica;
+pub mod retention;
 pub mod routes;
 pub mod session;
 pub mod tally;

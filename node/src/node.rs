@@ -22,7 +22,7 @@ use crate::environment::Environment;
 use crate::issuer::Issuer;
 use crate::link::Links;
 use crate::sessions::{Post, Sessions};
-use crate::store::{Journal, Store};
+use crate::store::{Journal, Restricting, Store};
 
 mod agreements;
 mod backups;
@@ -34,6 +34,7 @@ mod ledger;
 mod parcels;
 mod preview;
 mod proof;
+mod retention;
 mod run;
 pub(crate) mod start;
 mod submit;
@@ -48,10 +49,11 @@ pub use ledger::LedgerStatus;
 pub use parcels::{ExportParcelError, ImportParcelError, ParcelRequest, Received, Sent};
 pub use preview::{Counted, Preview, PreviewedChange, Supposed};
 pub use proof::{ProofError, ProofFile, ProofRequest, RECIPIENT_CHARS_MAX};
+pub use retention::RetentionError;
 pub use run::{LinkStatus, RunError};
 pub use start::{StartError, open_store};
 pub use submit::{BATCH_MAX, Outcome, Submission, SubmitError};
-pub use who::{Handover, Holder, Who};
+pub use who::{Expired, Handover, Holder, Who};
 
 pub use crate::sessions::{Change, LogChange};
 
@@ -70,6 +72,8 @@ struct Inner {
     sessions: Arc<Sessions>,
     post: Arc<Post>,
     issuer: Issuer,
+    // What the last look at what is due found.
+    retention: retention::Due,
     // Corrections and recalls are made one at a time.
     correcting: tokio::sync::Mutex<()>,
     // Taken by the shutdown.
@@ -86,7 +90,8 @@ impl Node {
         let overlays = start::overlays(&config)?;
         let codes = start::codes(&config)?;
         let journal = Arc::new(open_store(&config, &environment)?);
-        let store: Arc<dyn Store> = journal.clone();
+        // Everything reads without what is shut away.
+        let store: Arc<dyn Store> = Arc::new(Restricting::open(journal.clone())?);
         let bundle = start::bundle(&config, &*store, environment.clock.now())?;
         let key = credentials.member_key().clone();
         let member = credentials.member().clone();
@@ -130,6 +135,7 @@ impl Node {
             sessions,
             post,
             issuer,
+            retention: retention::Due::default(),
             correcting: tokio::sync::Mutex::default(),
             links: tokio::sync::RwLock::new(Some(links)),
         })))

@@ -10,6 +10,7 @@
 //!   notes    append-only lists: disclosures, receipts
 //! ```
 //!
+//! [`Restricting`] lies before either of these two: what is shut away can't be read through it.
 //! [`Journal`] keeps them on disk and [`MemoryStore`] in memory, for simulations and tests. What is read is what was
 //! acknowledged: bytes that changed on disk give [`StoreError::Damaged`], never a wrong answer.
 
@@ -28,6 +29,8 @@ mod journal;
 mod key;
 mod memory;
 mod merge;
+mod restricted;
+mod spans;
 mod widths;
 
 pub use batch::{
@@ -38,6 +41,8 @@ pub use error::{Damage, Health, StoreError};
 pub use journal::{Journal, OpenError, SNAPSHOT_PIECE_BYTES, Snapshot};
 pub use key::{InvalidStoreKey, StoreKey};
 pub use memory::MemoryStore;
+pub use restricted::Restricting;
+pub use spans::Spans;
 pub use widths::Widths;
 
 /// Called once when a batch is durable, or with the reason why it will never be. Runs on the store's writing thread:

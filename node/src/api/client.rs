@@ -12,6 +12,7 @@ use hyper_util::rt::TokioIo;
 use icomm_pki::{CertificateDer, NodeCredentials, VerifiedBundle, tls};
 use icomm_proto::v1::{
     audit_client::AuditClient, backups_client::BackupsClient, node_client::NodeClient, parcels_client::ParcelsClient,
+    retention_client::RetentionClient,
 };
 use rustls_pki_types::{ServerName, pem::PemObject};
 use tokio::net::{TcpStream, UnixStream};
@@ -133,6 +134,14 @@ pub async fn backups(address: &Address, config: &Config) -> Result<Keeper, Conne
     Ok(BackupsClient::new(channel)
         .max_decoding_message_size(bytes_max)
         .max_encoding_message_size(bytes_max))
+}
+
+/// Connects to the node's API for what is kept for how long.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn retention(address: &Address, config: &Config) -> Result<RetentionClient<Channel>, ConnectError> {
+    Ok(RetentionClient::new(channel(address, config).await?).max_decoding_message_size(config.api.message_bytes_max))
 }
 
 /// The connection alone, for other services of the same server.

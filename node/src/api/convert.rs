@@ -363,6 +363,7 @@ fn holder(holder: Holder) -> v1::RecordHolder {
             time,
             sections,
             bases,
+            expired,
         } = handover;
         v1::Handover {
             version: version.unwrap_or_default(),
@@ -370,6 +371,9 @@ fn holder(holder: Holder) -> v1::RecordHolder {
             time,
             sections,
             bases,
+            expired: expired.map_or(0, |expired| expired.time),
+            expired_sections: expired.map_or_else(String::new, |expired| expired.sections.to_string()),
+            restricted: expired.is_some_and(|expired| expired.restricted),
         }
     };
     v1::RecordHolder {

@@ -16,12 +16,12 @@ use tonic::{Code, Status};
 use crate::{
     backup::{BackupError, PackError},
     causes::chain,
-    core::law::AdoptError,
+    core::{delivery::DeliveryError, law::AdoptError},
     issuer::IssueError,
     link::InvalidParcel,
     node::{
         AgreementError, CorrectError, DisclosuresError, ExportParcelError, HoldingsError, ImportParcelError,
-        ProofError, SubmitError,
+        ProofError, RetentionError, SubmitError,
     },
     sessions::PostError,
     store::StoreError,
@@ -74,6 +74,17 @@ impl From<DisclosuresError> for Status {
         let code = match &error {
             DisclosuresError::Store(store) => of_store(store),
             DisclosuresError::Unreadable { .. } => Code::DataLoss,
+        };
+        Self::new(code, chain(&error))
+    }
+}
+
+impl From<RetentionError> for Status {
+    fn from(error: RetentionError) -> Self {
+        let code = match &error {
+            RetentionError::Delivery(DeliveryError::Store(store)) => of_store(store),
+            RetentionError::Delivery(_) => Code::DataLoss,
+            RetentionError::Busy => Code::Aborted,
         };
         Self::new(code, chain(&error))
     }

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use icomm_proto::v1::retention_client::RetentionClient;
 use time::OffsetDateTime;
+use tonic::transport::Channel;
 
 use super::{exit::Failure, output::Output};
 use crate::{
-    api::client::{Address, Auditor, Client, Keeper, Poster, audit, backups, connect, parcels},
+    api::client::{Address, Auditor, Client, Keeper, Poster, audit, backups, connect, parcels, retention},
     config::Config,
 };
 
@@ -93,6 +95,12 @@ impl Context {
     pub async fn keeper(&self) -> Result<Keeper, Failure> {
         let (address, config) = self.node()?;
         Ok(backups(&address, &config).await?)
+    }
+
+    /// A client of the running node's calls about what is kept for how long.
+    pub async fn retention(&self) -> Result<RetentionClient<Channel>, Failure> {
+        let (address, config) = self.node()?;
+        Ok(retention(&address, &config).await?)
     }
 
     /// Where the node's API is, and the settings it is reached with.

@@ -33,7 +33,7 @@ Exit codes:
   2  the command line is wrong
   3  done in part: some rows were rejected, or some checks failed
   4  the node does not answer; is `icomm run` running?
-  5  a dry run of an agreement: something would change
+  5  a dry run found that something would change
   130  stopped by Ctrl-C";
 
 impl From<Exit> for ExitCode {

@@ -51,6 +51,7 @@ named!(
     RecallReply,
     RecordRecall,
     RefusedDocument,
+    RetentionTermsReply,
     StatusReply,
     TestLinkReply,
     UpdateBundleReply,

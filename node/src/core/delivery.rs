@@ -6,7 +6,8 @@
 //! one. Only `policy` makes either.
 
 use bytes::Bytes;
-use icomm_policy::{Permit, SessionPolicy};
+use icomm_policy::agreement::Retention;
+use icomm_policy::{Permit, SessionPolicy, Way};
 use icomm_proto::log::{CHUNK_BYTES_MAX, CHUNK_ENTRIES_MAX, ChunkBuilder, Hash, InvalidChunkBody, ItemRef};
 use icomm_proto::{InvalidView, NotDenominalised, Origin, SectionSet, ViewRef, v1};
 use rustc_hash::FxHashMap;
@@ -14,6 +15,7 @@ use thiserror::Error;
 
 use super::disclosure::{Note, Terms};
 use super::feed::Prepared;
+use super::retention;
 use super::session::Peer;
 use crate::store::{ReadLimit, Store, StoreError, Stretch};
 
@@ -216,14 +218,22 @@ impl Making {
     }
 
     fn finish(self, origin: &Origin, checkpoint: Bytes) -> Result<Made, DeliveryError> {
-        let Self { note, body, .. } = self;
+        let Self { note, body, used } = self;
         let body = body.finish()?;
+        // The receiver has a grant of its own from who sends its own records, but not from those whose are passed on.
+        let passed_on = used
+            .values()
+            .filter(|(permit, _)| permit.bases().iter().any(|basis| basis.way != Way::Direct));
+        let told = passed_on
+            .filter_map(|(permit, _)| permit.strictest_retention())
+            .reduce(Retention::bound_by);
         let chunk = v1::Chunk {
             origin: origin.to_string(),
             from: note.from,
             count: body.count(),
             checkpoint,
             body: body.bytes().clone(),
+            keep: told.map(retention::keep),
         };
         Ok(Made {
             chunk,

@@ -37,6 +37,8 @@ use crate::store::{Batch, Boundary, NoteLog, Store, StoreError};
 
 mod cosigned;
 mod doubts;
+mod expiries;
+mod expiring;
 mod forks;
 mod heads;
 mod held;
@@ -47,17 +49,20 @@ mod recalling;
 mod receiving;
 mod refilling;
 mod refusing;
+mod retaining;
 mod sightings;
 mod succession;
 
 use cosigned::Cosigned;
 pub use cosigned::{Cosignature, Witnessed};
+pub use expiring::{Sweep, Swept, Term, Unknown};
 use forks::Forks;
 use heads::Heads;
 use ledgers::Ledgers;
 pub use ledgers::{Conflict, HAND_OUT_SECONDS, Holder};
 pub use link::{Link, LinkWorld};
 use refilling::Refills;
+use retaining::Retaining;
 use sightings::Sightings;
 
 /// Logs that a node holds at most.
@@ -137,6 +142,7 @@ pub struct Exchange {
     receipts: Mutex<BTreeMap<String, u64>>,
     refills: Mutex<Refills>,
     voids: Voids,
+    retaining: Retaining,
     routes: Mutex<Routes>,
     links: Mutex<BTreeMap<LinkId, Peer>>,
     next_link: AtomicU64,
@@ -164,6 +170,7 @@ impl Exchange {
         let ledger = Ledger::open(store.clone(), line, local.key.clone())?;
         let forks = Forks::open(&*store)?;
         let refills = Mutex::new(Refills::open(&*store)?);
+        let retaining = Retaining::open(&*store, &local.member, environment.unix_now())?;
         let cosigned = Arc::new(Cosigned::open(&*store, &law.bundle())?);
         let exchange = Self {
             local,
@@ -181,6 +188,7 @@ impl Exchange {
             receipts: Mutex::default(),
             refills,
             voids: Voids::default(),
+            retaining,
             routes,
             links: Mutex::default(),
             next_link: AtomicU64::new(0),
@@ -306,6 +314,7 @@ impl Exchange {
             Action::Await => self.voids.awaits(id, peer.member.clone()),
             Action::Recalled(recalls) => self.recalled(id, peer, recalls),
             Action::Erased(erasures) => self.erasures(id, peer, erasures),
+            Action::Expiries(expiries) => self.expiries(id, peer, expiries),
         }
     }
 

@@ -216,6 +216,7 @@ impl Originator {
             count: body.count(),
             checkpoint,
             body: body.bytes().clone(),
+            keep: None,
         }
     }
 }
@@ -302,6 +303,11 @@ impl Network {
 
     /// A node of a member over a store.
     pub(crate) fn node_over(&self, member: &str, store: Arc<dyn Store>) -> TestNode {
+        self.node_on(0, member, store)
+    }
+
+    /// The same, so many days later.
+    pub(crate) fn node_on(&self, day: i64, member: &str, store: Arc<dyn Store>) -> TestNode {
         let Peer { member, node, role } = self.peer(member);
         let law = self.law(member.as_str(), store.clone());
         let local = Local {
@@ -312,7 +318,7 @@ impl Network {
         };
         let mailbox = Arc::new(Letters::default());
         let environment = Environment {
-            clock: Arc::new(Still),
+            clock: Arc::new(Later(day)),
             entropy: Arc::new(Still),
         };
         let exchange = Exchange::new(local, environment, store.clone(), mailbox.clone(), law).unwrap();
@@ -632,6 +638,15 @@ pub(crate) struct Still;
 impl Clock for Still {
     fn now(&self) -> OffsetDateTime {
         NOW
+    }
+}
+
+/// Time stands still, so many days later.
+struct Later(i64);
+
+impl Clock for Later {
+    fn now(&self) -> OffsetDateTime {
+        NOW + Duration::days(self.0)
     }
 }
 

@@ -23,6 +23,7 @@ use icomm_proto::{ForeignField, InvalidView, Origin, SectionSet, ViewRef, v1};
 use thiserror::Error;
 
 use super::recall::Voided;
+use super::retention::Expired;
 use crate::store::{Boundary, Store, StoreError, StoredChunk, Widths};
 
 /// What is held already, as far as a chunk overlaps it.
@@ -36,6 +37,12 @@ pub trait Held {
 
     /// Which entries of the log are void, so that nothing of them may be stored; none if nothing was recalled.
     fn voided(&self) -> Option<&Voided> {
+        None
+    }
+
+    /// Which sections of the log's entries may not be stored any more, since the time for them is over; none if nothing
+    /// expired.
+    fn expired(&self) -> Option<&Expired> {
         None
     }
 }
@@ -224,8 +231,8 @@ impl ChunkFault {
 pub struct Accepted {
     /// The new entries and the wider views of entries already held; empty for a duplicate.
     pub chunks: Vec<StoredChunk>,
-    /// The entries already held that it shows more of, ascending.
-    pub widened: Vec<u64>,
+    /// The entries already held that it shows more of, ascending, with the sections that are new.
+    pub widened: Vec<(u64, SectionSet)>,
     /// Size of the log with the chunk.
     pub size: u64,
     /// Root at that size.
@@ -301,6 +308,7 @@ impl Replica {
             count,
             checkpoint,
             body,
+            keep: _,
         } = chunk;
         if self.frozen {
             return Err(ChunkFault::Frozen);
@@ -332,6 +340,14 @@ impl Replica {
         // What is void widens nothing.
         let known = match (known, voided) {
             (Some(known), Some(voided)) => Some(without(&known, from, voided)?),
+            (known, _) => known,
+        };
+        // Nor does what expired. New entries can't have.
+        let expired = held
+            .expired()
+            .filter(|expired| expired.concerns(&(from..size.min(end))));
+        let known = match (known, expired) {
+            (Some(known), Some(expired)) => Some(expired.strip(&known, from)?),
             (known, _) => known,
         };
         if let Some(known) = known
@@ -377,7 +393,7 @@ impl Replica {
         body: &ChunkBody,
         admission: Admission,
         held: &dyn Held,
-        widened: &mut Vec<u64>,
+        widened: &mut Vec<(u64, SectionSet)>,
     ) -> Result<Option<Widths>, ChunkFault> {
         let ours = held.held(&self.origin, from, from + u64::from(body.count()))?;
         let hashes: Vec<Hash> = ours.iter().map(|(hash, _)| *hash).collect();
@@ -386,8 +402,9 @@ impl Replica {
         for ((item, (_, held)), index) in body.item_refs().zip(&ours).zip(from..) {
             let shown = sections(item);
             let before = held.unwrap_or(SectionSet::EMPTY);
-            if !shown.unwrap_or(SectionSet::EMPTY).is_subset(before) {
-                widened.push(index);
+            let added = shown.unwrap_or(SectionSet::EMPTY).difference(before);
+            if !added.is_empty() {
+                widened.push((index, added));
             }
             let joined = match (*held, shown) {
                 (Some(held), Some(shown)) => Some(held.union(shown)),

@@ -12,6 +12,7 @@
 //!   head ─▶                    a log that I can serve you from now on
 //!   cosigned ─▶                what witnesses say of a log
 //!   doubt ─▶ ◀─ beginning      what I was shown does not fit what I hold: how does it begin?
+//!   expiries ─▶ ◀─ expiries    the time for some entries is over; taken
 //!   refusal                    of one log, or of the whole session
 //! ```
 //!
@@ -29,6 +30,7 @@ use super::feed::{Feed, Prepared, Ticket, refill::Looked};
 use super::recall::RecallKey;
 
 mod carried;
+mod expiries;
 mod recalls;
 mod receiving;
 mod refilling;
@@ -140,6 +142,8 @@ pub enum Event {
     Recall(Vec<v1::Recall>),
     /// Answers to recalls that the peer told of.
     Answer(v1::Erasures),
+    /// Say to the peer that time was over, or that its word of that is taken.
+    Expiries(v1::Expiries),
     /// Say to the peer that a document of its does not count.
     Refuse(v1::DocumentRefused),
     /// The node is stopping, or the peer lost its standing.
@@ -239,6 +243,9 @@ pub enum Action {
     Recalled(v1::Recalls),
     /// Answers to recalls from the peer: verify, keep and pass on.
     Erased(v1::Erasures),
+    /// Words of the peer that time was over, and what it took of ours: verify, keep, pass on; answer with
+    /// [`Event::Expiries`].
+    Expiries(v1::Expiries),
     /// End the session.
     Close(Closed),
 }
@@ -282,6 +289,10 @@ pub trait World {
     fn recalls(&self, after: Option<&RecallKey>) -> (v1::Recalls, Option<RecallKey>);
     /// What is kept here of the peer's ledger; none where none is kept.
     fn ledger_kept(&self) -> Option<v1::LedgerKept> {
+        None
+    }
+    /// The words that time was over which the peer has not taken, a frame's worth; none if there are none.
+    fn expiries(&self) -> Option<v1::Expiries> {
         None
     }
     /// Signs that a log is durable here.
@@ -399,6 +410,7 @@ impl Session {
                     actions.push(send(Body::Erasures(erasures)));
                 }
             }
+            Event::Expiries(expiries) => self.tell_expiries(expiries, actions),
             Event::Refuse(refused) => actions.push(send(Body::DocumentRefused(refused))),
             Event::Stop { code, message } => {
                 actions.push(refuse(code, &message, None));
@@ -440,6 +452,7 @@ impl Session {
             (_, Body::Beginning(beginning)) => self.on_testimony(Testimony::Beginning(beginning), actions),
             (_, Body::LedgerKept(kept)) => actions.push(Action::Consider(Testimony::LedgerKept(kept))),
             (_, Body::LedgerGrowth(growth)) => actions.push(Action::Consider(Testimony::LedgerGrowth(growth))),
+            (_, Body::Expiries(expiries)) => self.on_expiries(expiries, actions),
         }
     }
 
@@ -472,6 +485,9 @@ impl Session {
         self.begin_recalls(hello, world, actions);
         if let Some(kept) = world.ledger_kept() {
             actions.push(send(Body::LedgerKept(kept)));
+        }
+        if let Some(expiries) = world.expiries() {
+            self.tell_expiries(expiries, actions);
         }
         for head in &hello.heads {
             self.on_head(head.clone(), actions);

@@ -146,6 +146,7 @@ impl Node {
         checks.extend(self.witnesses_check());
         checks.extend(self.forks().iter().map(|fork| fork_check(fork, self.own_origin())));
         checks.push(self.agreements_check());
+        checks.extend(self.retention_checks());
         checks.extend(self.links().await.iter().map(link_check));
         checks
     }

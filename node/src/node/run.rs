@@ -77,6 +77,7 @@ impl Node {
                 Some(announcement) = announced.next() => self.witness(announcement),
                 _ = validity.tick() => {
                     live = self.still_valid(live);
+                    self.sweep_daily(live);
                     inner.post.changed();
                 }
             }

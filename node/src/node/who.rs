@@ -6,10 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use icomm_pki::Role;
-use icomm_proto::{Origin, RecordId, v1};
+use icomm_proto::{Origin, RecordId, SectionSet, v1};
 
 use super::{HoldingsError, Node};
 use crate::core::recall::{Kept, Void, answers, has_file, holders};
+use crate::core::retention::Expiry;
 use crate::store::Place;
 
 /// Who was given a record.
@@ -57,6 +58,19 @@ pub struct Handover {
     pub sections: String,
     /// Agreement, version and grant of each basis.
     pub bases: Vec<String>,
+    /// What the holder says is over of it.
+    pub expired: Option<Expired>,
+}
+
+/// The time for which something was given is over, by the holder's own signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expired {
+    /// Since when, in seconds since 1970.
+    pub time: u64,
+    /// Of which sections.
+    pub sections: SectionSet,
+    /// Whether some of them are not erased but shut away.
+    pub restricted: bool,
 }
 
 /// What is known of one record in one log.
@@ -65,6 +79,8 @@ struct Known<'a> {
     versions: BTreeMap<u64, u32>,
     kept: Option<&'a Kept>,
     answers: BTreeMap<String, v1::Erased>,
+    /// What holders' nodes said of their time for entries of the log.
+    expiries: BTreeMap<(String, String), Vec<Expiry>>,
 }
 
 impl Node {
@@ -108,17 +124,41 @@ impl Node {
                 .find(|(recalled, _)| recalled == origin)
                 .map(|(_, kept)| kept);
             let answers = answers(store, &(origin.clone(), *record))?;
-            let known = Known {
+            let mut known = Known {
                 origin,
                 versions,
                 kept,
                 answers: answers.into_iter().map(|erased| (erased.by.clone(), erased)).collect(),
+                expiries: BTreeMap::new(),
             };
+            let passed_on = known.answers.values().flat_map(|erased| &erased.passed_on);
+            let all_given = found.iter().filter(|(place, _)| place.origin == *origin);
+            let all_given = all_given.flat_map(|(_, holders)| holders).chain(passed_on);
+            known.expiries = self.expiries(origin, all_given)?;
             let given = found.iter().filter(|(place, _)| place.origin == *origin);
             self.holders_of(&known, given.flat_map(|(_, holders)| holders), &mut all);
         }
         let holders = all;
         Ok(Some(Who { recalls, holders }))
+    }
+
+    /// What those who were given entries of a log said of their time for them.
+    fn expiries<'a>(
+        &self,
+        origin: &Origin,
+        given: impl Iterator<Item = &'a v1::Holder>,
+    ) -> Result<BTreeMap<(String, String), Vec<Expiry>>, HoldingsError> {
+        let mut expiries = BTreeMap::new();
+        for v1::Holder { member, node, .. } in given {
+            let holder = (member.clone(), node.clone());
+            if expiries.contains_key(&holder) {
+                continue;
+            }
+            // A file's holder is no member.
+            let Ok(by) = member.parse() else { continue };
+            expiries.insert(holder, self.0.exchange.expired_at(origin, &by, node)?);
+        }
+        Ok(expiries)
     }
 
     fn holders_of<'a>(&self, known: &Known<'_>, given: impl Iterator<Item = &'a v1::Holder>, all: &mut Vec<Holder>) {
@@ -185,6 +225,30 @@ impl Known<'_> {
             time: holder.time,
             sections: holder.sections.clone(),
             bases: holder.bases.clone(),
+            expired: self.expired(holder),
         }
+    }
+
+    /// What the holder said of this entry, all its words together.
+    fn expired(&self, holder: &v1::Holder) -> Option<Expired> {
+        let words = self.expiries.get(&(holder.member.clone(), holder.node.clone()))?;
+        let mut all: Option<Expired> = None;
+        for word in words {
+            let (erased, restricted) = word.of(holder.index);
+            if erased.union(restricted).is_empty() {
+                continue;
+            }
+            let before = all.unwrap_or(Expired {
+                time: 0,
+                sections: SectionSet::EMPTY,
+                restricted: false,
+            });
+            all = Some(Expired {
+                time: before.time.max(word.time),
+                sections: before.sections.union(erased).union(restricted),
+                restricted: before.restricted || !restricted.is_empty(),
+            });
+        }
+        all
     }
 }

@@ -99,11 +99,13 @@ pub enum Domain {
     Backup,
     /// Up to where a member's former key counts, by the key that follows it.
     Handover,
+    /// That the time for which entries were given is over, by who had them.
+    Expiry,
 }
 
 impl Domain {
     /// Every domain.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Agreement,
         Self::Suspension,
         Self::Acknowledgement,
@@ -115,6 +117,7 @@ impl Domain {
         Self::Parcel,
         Self::Backup,
         Self::Handover,
+        Self::Expiry,
     ];
 
     /// The domain's name in the signed bytes. Names never change and are never used again for something else.
@@ -131,6 +134,7 @@ impl Domain {
             Self::Parcel => "parcel",
             Self::Backup => "backup",
             Self::Handover => "handover",
+            Self::Expiry => "expiry",
         }
     }
 

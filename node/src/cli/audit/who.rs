@@ -16,6 +16,7 @@ use crate::cli::{
 #[command(after_help = "\
 A line for everybody who was given some of the record, by this node or by somebody who had it from this node. What others
 passed on is known once they have answered a recall or a correction: until then they are marked with `+ ?`.
+Whose time for it is over, by the terms under which it was given, is shown with the day on which it said so.
 Whoever has to erase something is shown with the moment at which it had, by its own signature, or with the moment since
 which it has not answered. Files that were handed out are listed; nobody can recall those.
 Exits with 3 while somebody has not answered.
@@ -127,15 +128,34 @@ fn state(holder: &v1::RecordHolder) -> String {
         holds,
         asked_since,
         erased,
+        handovers,
         ..
     } = holder;
+    let expired: Vec<String> = handovers.iter().filter_map(expired).collect();
     match (node.is_empty(), asked_since, erased, holds) {
         (true, ..) => "has it; can't be recalled".to_owned(),
-        (_, 0, _, _) => "holds it".to_owned(),
+        // Of several versions some may be held still.
+        (_, 0, _, _) if expired.len() < handovers.len() => std::iter::once("holds it".to_owned())
+            .chain(expired)
+            .collect::<Vec<_>>()
+            .join("\n"),
+        (_, 0, _, _) => expired.join("\n"),
         (_, since, 0, _) => format!("not answered since {}", at(*since)),
         (_, _, erased, true) => format!("earlier ones erased {}", at(*erased)),
         (_, _, erased, false) => format!("erased {}", at(*erased)),
     }
+}
+
+/// That the time for which a version was given is over.
+fn expired(handover: &v1::Handover) -> Option<String> {
+    let v1::Handover {
+        expired,
+        expired_sections: sections,
+        restricted,
+        ..
+    } = handover;
+    let how = if *restricted { "shut away" } else { "erased" };
+    (*expired > 0).then(|| format!("expired {}: {sections} {how}", at(*expired)))
 }
 
 #[cfg(test)]
@@ -153,6 +173,7 @@ mod tests {
                 time: 1_795_428_000,
                 sections: "case+exact".into(),
                 bases: vec!["`es-pt` version 2, grant 0".into()],
+                ..Default::default()
             }],
             asked_since,
             erased,
@@ -175,9 +196,21 @@ mod tests {
             node: String::new(),
             ..holder("District court of Vigo", 0, 0, true)
         };
+        let mut over = holder("FR", 0, 0, true);
+        over.handovers[0].expired = 1_795_428_180;
+        over.handovers[0].expired_sections = "exact".into();
+        let mut partly = over.clone();
+        partly.handovers[0].restricted = true;
+        partly.handovers.extend(holder("FR", 0, 0, true).handovers);
+        assert!(
+            state(&partly).starts_with("holds it\nexpired 2026-11-23"),
+            "{}",
+            state(&partly)
+        );
+        assert!(state(&partly).ends_with("exact shut away"), "{}", state(&partly));
         let reply = v1::WhoReply {
             recalls: Vec::new(),
-            holders: vec![holder("PT", 0, 0, true), office, behind, file],
+            holders: vec![holder("PT", 0, 0, true), office, behind, file, over],
         };
         let text = shown(&reply);
         for expected in [
@@ -189,6 +222,7 @@ mod tests {
             "erased 2026-11-23",
             "District court of Vigo (file)",
             "can't be recalled",
+            "exact erased",
             "`es-pt` version 2, grant 0",
         ] {
             assert!(text.contains(expected), "{expected}: {text}");

@@ -9,6 +9,7 @@ use icomm_proto::{Origin, SectionSet};
 use crate::core::delivery;
 use crate::core::recall::Voided;
 use crate::core::replica::{Held, HeldError, History};
+use crate::core::retention::Expired;
 use crate::store::{Batch, Store, StoreError};
 
 /// What the store holds, as a replica compares it.
@@ -18,6 +19,8 @@ pub(super) struct StoreHeld<'a> {
     pub(super) widening: bool,
     /// What is void of the log.
     pub(super) voided: Option<Arc<Voided>>,
+    /// What expired of the log.
+    pub(super) expired: Option<Arc<Expired>>,
 }
 
 impl Held for StoreHeld<'_> {
@@ -40,6 +43,10 @@ impl Held for StoreHeld<'_> {
 
     fn voided(&self) -> Option<&Voided> {
         self.voided.as_deref()
+    }
+
+    fn expired(&self) -> Option<&Expired> {
+        self.expired.as_deref()
     }
 
     fn history(&self, origin: &Origin, size: u64) -> Result<Option<History>, HeldError> {

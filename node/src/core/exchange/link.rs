@@ -165,6 +165,10 @@ impl World for LinkWorld<'_> {
         self.exchange.ledger_kept(&self.link.peer)
     }
 
+    fn expiries(&self) -> Option<v1::Expiries> {
+        self.exchange.expiries_for(&self.link.peer.member)
+    }
+
     fn receipt(&self, origin: &Origin, size: u64, root: Hash) -> v1::Receipt {
         let time = self.exchange.now();
         Receipt {

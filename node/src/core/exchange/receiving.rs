@@ -61,7 +61,10 @@ impl Exchange {
             widening: replica.widening.load(Ordering::Acquire) > 0,
             // INVARIANT: looked up under the log's lock, which a recall takes too: what it voids is not stored after it.
             voided: self.voids.of(origin),
+            // Likewise, for what expires.
+            expired: self.retaining.expired(origin),
         };
+        let keep = chunk.keep;
         let accepted = machine.accept(chunk, admission, &held)?;
         if accepted.chunks.is_empty()
             && matches!(progress, Progress::Cursor)
@@ -85,7 +88,7 @@ impl Exchange {
             .chunks
             .iter()
             .any(|chunk| matches!(chunk.placement, Placement::Overlays { .. }));
-        let mut batch = state;
+        let mut batch = self.came(&peer.member, origin, keep.as_ref(), &accepted, state)?;
         for chunk in accepted.chunks {
             batch = batch.chunk(chunk);
         }
@@ -94,7 +97,7 @@ impl Exchange {
         widening.fetch_add(u64::from(widens), Ordering::AcqRel);
         let (origin, member) = (origin.clone(), peer.member.clone());
         let (size, root) = (accepted.size, accepted.root);
-        let widened = accepted.widened;
+        let widened: Vec<u64> = accepted.widened.iter().map(|(index, _)| *index).collect();
         // Submitted under the lock, so that batches of one log reach the store in the log's order.
         self.store.submit(
             batch,

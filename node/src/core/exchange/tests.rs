@@ -18,6 +18,7 @@ mod forks;
 mod ledgers;
 mod recalls;
 mod refilling;
+mod retention;
 mod succession;
 
 /// What `work` counted, in Prometheus' words.

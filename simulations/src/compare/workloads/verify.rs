@@ -92,6 +92,7 @@ impl Verifying {
                 count: body.count(),
                 checkpoint: Checkpoint::of(LINE, &log).sign(&key)?.note().clone(),
                 body: body.bytes().clone(),
+                keep: None,
             });
         }
         Ok(Self {
