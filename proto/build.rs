@@ -14,7 +14,7 @@ mod drafts;
 #[path = "build/sections.rs"]
 mod sections;
 
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "icomm/v1/sensitivity.proto",
     "icomm/v1/record.proto",
     "icomm/v1/recall.proto",
@@ -25,6 +25,7 @@ const FILES: [&str; 10] = [
     "icomm/v1/parcel.proto",
     "icomm/v1/backup.proto",
     "icomm/v1/retention.proto",
+    "icomm/v1/photo.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -71,6 +72,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     )
     .field_attribute(
         ".icomm.v1.Image.sha256",
+        "#[serde(serialize_with = \"crate::render::hex\")]",
+    )
+    .field_attribute(
+        ".icomm.v1.Image.pieces",
         "#[serde(serialize_with = \"crate::render::hex\")]",
     )
     .compile_fds(messages)?;

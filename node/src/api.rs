@@ -1,7 +1,7 @@
 //! The local API: how programs of this installation, and the command line, talk to the node.
 //!
-//! Two doors, the same gRPC services (`icomm.v1.Node`, `icomm.v1.Audit`, `icomm.v1.Parcels`, `icomm.v1.Backups` and
-//! `icomm.v1.Retention`, with reflection and the standard health service): a Unix socket that only this user can open, and, if the settings name an address, TCP with mutual TLS for node
+//! Two doors, the same gRPC services (`icomm.v1.Node`, `Audit`, `Parcels`, `Backups`, `Retention` and `Photos`, with reflection and the
+//! standard health service): a Unix socket that only this user can open, and, if the settings name an address, TCP with mutual TLS for node
 //! certificates of the same member.
 //! Beside them a small HTTP server for Prometheus and health probes, in clear and therefore on loopback.
 //!
@@ -16,7 +16,7 @@ use std::{sync::Arc, time::Duration};
 
 use icomm_proto::v1::{
     FILE_DESCRIPTOR_SET, audit_server::AuditServer, backups_server::BackupsServer, node_server::NodeServer,
-    parcels_server::ParcelsServer, retention_server::RetentionServer,
+    parcels_server::ParcelsServer, photos_server::PhotosServer, retention_server::RetentionServer,
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +33,7 @@ mod door;
 mod http;
 mod meter;
 mod parcels;
+mod photos;
 mod preview;
 mod refusal;
 mod retention;
@@ -45,13 +46,14 @@ pub use door::BindError;
 /// How often the health service asks the node.
 const HEALTH_CHECK: Duration = Duration::from_secs(1);
 /// The full names of the services, as the health service knows them; the empty name stands for the whole process.
-const SERVICES: [&str; 6] = [
+const SERVICES: [&str; 7] = [
     "",
     "icomm.v1.Node",
     "icomm.v1.Audit",
     "icomm.v1.Parcels",
     "icomm.v1.Backups",
     "icomm.v1.Retention",
+    "icomm.v1.Photos",
 ];
 
 /// Pause between HTTP/2 pings.
@@ -145,6 +147,9 @@ impl Api {
             .max_decoding_message_size(bytes_max)
             .max_encoding_message_size(bytes_max);
         let retention = RetentionServer::new(retention::Service::new(node.clone()));
+        let photos = PhotosServer::new(photos::Service::new(node.clone()))
+            .max_decoding_message_size(bytes_max)
+            .max_encoding_message_size(bytes_max);
 
         let backups = BackupsServer::new(backups::Service::new(node.clone()))
             .max_decoding_message_size(bytes_max)
@@ -165,6 +170,7 @@ impl Api {
             .add_service(parcels)
             .add_service(backups)
             .add_service(retention)
+            .add_service(photos)
             .add_service(health_service)
             .add_service(reflection)
             .add_service(reflection_alpha)

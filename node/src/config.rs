@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use icomm_proto::photo::PHOTO_BYTES_MAX;
 use serde::Deserialize;
 
 mod invalid;
@@ -143,6 +144,8 @@ pub struct Intake {
     pub mappings: PathBuf,
     /// Folder of official code lists that extend the built-in ones.
     pub code_lists: PathBuf,
+    /// The largest file that is taken as a photo, in bytes.
+    pub photo_bytes_max: u64,
 }
 
 /// `[policy]`: national law.
@@ -263,6 +266,12 @@ impl Config {
             64 * 1024,
             256 * 1024 * 1024,
         )?;
+        in_range(
+            "intake.photo_bytes_max",
+            self.intake.photo_bytes_max,
+            1,
+            PHOTO_BYTES_MAX,
+        )?;
         in_range("api.streams_max", u64::from(self.api.streams_max), 1, 10_000)?;
         in_range("retention.notice_days", u64::from(self.retention.notice_days), 0, 3650)?;
         in_range("api.connections_max", self.api.connections_max as u64, 1, 10_000)?;
@@ -377,6 +386,7 @@ impl Default for Intake {
         Self {
             mappings: "mappings".into(),
             code_lists: "codes".into(),
+            photo_bytes_max: 16 << 20,
         }
     }
 }

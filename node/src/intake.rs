@@ -17,6 +17,7 @@
 pub mod driver;
 mod key;
 pub mod mapping;
+pub mod photo;
 mod progress;
 mod report;
 pub mod rows;
@@ -27,6 +28,7 @@ pub mod synthetic;
 pub use driver::{Cause, ImportError, Plan, import};
 pub use key::Keys;
 pub use mapping::{Columns, InvalidMapping, Mapping, Owner};
+pub use photo::{PhotoRefused, Photograph, photograph};
 pub use progress::{Bar, Progress, Unwatched};
 pub use report::{Detail, Report};
 pub use rows::{Fault, FaultKind, FileError, Format, ReadOptions, Source};

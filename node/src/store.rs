@@ -8,6 +8,7 @@
 //!            an erasure leaves some sections of an entry, or its hash alone
 //!   state    key → value, small: agreements, cursors
 //!   notes    append-only lists: disclosures, receipts
+//!   photos   the bytes that section `images` of an entry names, for as long as that section is held
 //! ```
 //!
 //! [`Restricting`] lies before either of these two: what is shut away can't be read through it.
@@ -29,6 +30,7 @@ mod journal;
 mod key;
 mod memory;
 mod merge;
+mod photos;
 mod restricted;
 mod spans;
 mod widths;
@@ -41,6 +43,7 @@ pub use error::{Damage, Health, StoreError};
 pub use journal::{Journal, OpenError, SNAPSHOT_PIECE_BYTES, Snapshot};
 pub use key::{InvalidStoreKey, StoreKey};
 pub use memory::MemoryStore;
+pub use photos::{Album, Photos, PieceKept};
 pub use restricted::Restricting;
 pub use spans::Spans;
 pub use widths::Widths;
@@ -111,6 +114,9 @@ pub trait Store: Send + Sync {
 
     /// At most `max` notes of a list from number `from` on, with their numbers.
     fn notes(&self, log: &NoteLog, from: u64, max: usize) -> Result<Vec<(u64, Bytes)>, StoreError>;
+
+    /// The photos that its records name.
+    fn photos(&self) -> &dyn Photos;
 
     /// Whether the store can still do its duty.
     fn health(&self) -> Health;

@@ -83,6 +83,9 @@ pub enum Reason {
         /// Items in `case`.
         general: usize,
     },
+    /// A photo that is named and was not handed in.
+    #[error("is a photo that was not handed in; leave it out of the draft and hand in the file with it")]
+    NoPhoto,
     /// All in all too large.
     #[error("has {bytes} bytes in all; the most allowed is {max}")]
     RecordTooLarge {
@@ -116,6 +119,12 @@ impl FieldError {
             reason,
             list,
         }
+    }
+
+    /// A draft names a photo, by its place in the list, that nobody handed in.
+    #[must_use]
+    pub fn without_photo(image: usize) -> Self {
+        Self::new(Path::top("images").at(image), "", Reason::NoPhoto)
     }
 }
 

@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use icomm_pki::{CertificateDer, NodeCredentials, VerifiedBundle, tls};
 use icomm_proto::v1::{
     audit_client::AuditClient, backups_client::BackupsClient, node_client::NodeClient, parcels_client::ParcelsClient,
-    retention_client::RetentionClient,
+    photos_client::PhotosClient, retention_client::RetentionClient,
 };
 use rustls_pki_types::{ServerName, pem::PemObject};
 use tokio::net::{TcpStream, UnixStream};
@@ -39,6 +39,9 @@ pub type Keeper = BackupsClient<Channel>;
 
 /// A connected client of the parcel calls.
 pub type Poster = ParcelsClient<Channel>;
+
+/// A connected client of the photo calls.
+pub type Photographer = PhotosClient<Channel>;
 
 /// Where an API is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,6 +145,18 @@ pub async fn backups(address: &Address, config: &Config) -> Result<Keeper, Conne
 /// As [`connect`].
 pub async fn retention(address: &Address, config: &Config) -> Result<RetentionClient<Channel>, ConnectError> {
     Ok(RetentionClient::new(channel(address, config).await?).max_decoding_message_size(config.api.message_bytes_max))
+}
+
+/// Connects to the node's API for photos.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn photos(address: &Address, config: &Config) -> Result<Photographer, ConnectError> {
+    let channel = channel(address, config).await?;
+    let bytes_max = config.api.message_bytes_max;
+    Ok(PhotosClient::new(channel)
+        .max_decoding_message_size(bytes_max)
+        .max_encoding_message_size(bytes_max))
 }
 
 /// The connection alone, for other services of the same server.

@@ -20,8 +20,8 @@ use crate::{
     issuer::IssueError,
     link::InvalidParcel,
     node::{
-        AgreementError, CorrectError, DisclosuresError, ExportParcelError, HoldingsError, ImportParcelError,
-        ProofError, RetentionError, SubmitError,
+        AgreementError, AttachError, CorrectError, DisclosuresError, ExportParcelError, HoldingsError,
+        ImportParcelError, ProofError, RetentionError, SubmitError,
     },
     sessions::PostError,
     store::StoreError,
@@ -123,6 +123,24 @@ impl From<CorrectError> for Status {
     }
 }
 
+impl From<AttachError> for Status {
+    fn from(error: AttachError) -> Self {
+        match error {
+            AttachError::Submit(submit) => submit.into(),
+            AttachError::Correct(correct) => correct.into(),
+            AttachError::Store(store) => Self::new(of_store(&store), chain(&store)),
+            AttachError::Refused { .. } | AttachError::Draft(_) => Self::invalid_argument(chain(&error)),
+            AttachError::Stopped => Self::unavailable(chain(&error)),
+        }
+    }
+}
+
+impl From<StoreError> for Status {
+    fn from(error: StoreError) -> Self {
+        Self::new(of_store(&error), chain(&error))
+    }
+}
+
 impl From<ExportParcelError> for Status {
     fn from(error: ExportParcelError) -> Self {
         let code = match &error {
@@ -205,7 +223,7 @@ fn of_adopt(error: &AdoptError) -> Code {
 fn of_store(error: &StoreError) -> Code {
     match error {
         StoreError::Full => Code::ResourceExhausted,
-        StoreError::Damaged(_) | StoreError::Keys(_) | StoreError::WrongKey => Code::DataLoss,
+        StoreError::Damaged(_) | StoreError::Photo(_) | StoreError::Keys(_) | StoreError::WrongKey => Code::DataLoss,
         StoreError::Failed(_) | StoreError::Io { .. } | StoreError::Closed => Code::Unavailable,
         StoreError::NotHeld { .. } => Code::OutOfRange,
         // The node itself puts batches together.

@@ -9,7 +9,9 @@ use tonic::transport::Channel;
 
 use super::{exit::Failure, output::Output};
 use crate::{
-    api::client::{Address, Auditor, Client, Keeper, Poster, audit, backups, connect, parcels, retention},
+    api::client::{
+        Address, Auditor, Client, Keeper, Photographer, Poster, audit, backups, connect, parcels, photos, retention,
+    },
     config::Config,
 };
 
@@ -101,6 +103,12 @@ impl Context {
     pub async fn retention(&self) -> Result<RetentionClient<Channel>, Failure> {
         let (address, config) = self.node()?;
         Ok(retention(&address, &config).await?)
+    }
+
+    /// A client of the running node's photo calls.
+    pub async fn photographer(&self) -> Result<Photographer, Failure> {
+        let (address, config) = self.node()?;
+        Ok(photos(&address, &config).await?)
     }
 
     /// Where the node's API is, and the settings it is reached with.

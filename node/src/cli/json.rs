@@ -32,6 +32,8 @@ macro_rules! named {
 
 named!(
     Agreement,
+    AttachReply,
+    HeldPhoto,
     AgreementPreview,
     BackupSummary,
     Disclosure,

@@ -17,6 +17,7 @@ use super::{
 mod correct;
 mod import;
 mod mapping;
+mod photo;
 mod show;
 
 /// How many entries `list` asks for at a time.
@@ -30,6 +31,11 @@ pub(super) enum Record {
     Example(Example),
     Amend(correct::Amend),
     Recall(correct::Recall),
+    Attach(photo::Attach),
+    Photos(photo::Photos),
+    /// One photo of a record: get.
+    #[command(subcommand)]
+    Photo(photo::Photo),
     Get(Get),
     List(List),
     Watch(Watch),
@@ -48,13 +54,17 @@ Exits with 3 when the record is rejected.
 Example:
   icomm record example > case.json
   icomm record submit case.json
-  icomm record submit - --dry-run < case.json")]
+  icomm record submit - --dry-run < case.json
+  icomm record submit case.json --attach photo.jpg --attach x-ray=scan.png")]
 pub(super) struct Submit {
     /// The file; `-` is standard input
     file: PathBuf,
     /// A key of your own, 32 hexadecimal digits: the same key issues one record only, however often it is sent
     #[arg(long, value_name = "HEX", value_parser = key)]
     key: Option<[u8; 16]>,
+    /// A photo of it, as for `icomm record attach`: FILE or KIND=FILE; may be given several times
+    #[arg(long, value_name = "[KIND=]FILE", conflicts_with = "dry_run")]
+    attach: Vec<photo::Named>,
     /// Only validate; nothing is issued
     #[arg(long, conflicts_with = "key")]
     dry_run: bool,
@@ -137,6 +147,9 @@ impl Record {
             Self::Example(Example {}) => context.output.line(EXAMPLE.trim_end()).map(|()| Exit::Ok),
             Self::Amend(command) => command.run(context).await,
             Self::Recall(command) => command.run(context).await,
+            Self::Attach(command) => command.run(context).await,
+            Self::Photos(command) => command.run(context).await,
+            Self::Photo(command) => command.run(context).await,
             Self::Get(command) => command.run(context).await,
             Self::List(command) => command.run(context).await,
             Self::Watch(command) => command.run(context).await,
@@ -146,9 +159,22 @@ impl Record {
 
 impl Submit {
     async fn run(self, context: &Context) -> Result<Exit, Failure> {
-        let Self { file, key, dry_run } = self;
+        let Self {
+            file,
+            key,
+            attach,
+            dry_run,
+        } = self;
         let draft: v1::Draft = from_json(&files::read_text(&file)?)
             .map_err(|failure| Failure::new(format_args!("`{}`: {failure}", file.display())))?;
+        if !attach.is_empty() {
+            let target = v1::AttachTarget {
+                draft: draft.encode_to_vec().into(),
+                key: key.map(|key| key.to_vec().into()).unwrap_or_default(),
+                record_id: String::new(),
+            };
+            return photo::hand_in(context, target, attach).await;
+        }
         let draft = Some(draft.encode_to_vec().into());
         let mut client = context.client().await?;
         let outcome = if dry_run {

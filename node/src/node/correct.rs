@@ -1,18 +1,21 @@
 //! Correcting and recalling what this member issued.
 
-use icomm_proto::draft::{Draft, InvalidDraft};
+use bytes::Bytes;
+use icomm_proto::draft::{self, Draft, InvalidDraft};
 use icomm_proto::record::Record;
 use icomm_proto::seal::seal;
-use icomm_proto::{EntryHead, EntryKind, Origin, RecordId, SectionKind, View};
+use icomm_proto::{EntryHead, EntryKind, Origin, Photo, RecordId, SectionKind, View, v1};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use thiserror::Error;
 
+use super::photos::{draft_of, images, kept_images};
 use super::{HoldingsError, Node, Outcome};
 use crate::core::own::Sealed;
 use crate::core::recall::{Kept, Reason, RecallKey, has_file};
+use crate::intake::Photograph;
 use crate::issuer::IssueError;
-use crate::store::{Place, StoreError};
+use crate::store::{Album, Place, StoreError};
 
 /// A record that was recalled.
 #[derive(Debug, Clone)]
@@ -84,14 +87,21 @@ impl Node {
     ///
     /// # Errors
     /// Nothing was issued, unless it says so.
-    pub async fn amend(&self, record: RecordId, draft: bytes::Bytes) -> Result<Outcome, CorrectError> {
+    pub async fn amend(&self, record: RecordId, draft: Bytes) -> Result<Outcome, CorrectError> {
         let node = self.clone();
         // To the end, even if the caller goes away.
-        let done = tokio::spawn(async move { node.amend_whole(record, &draft).await });
+        let done = tokio::spawn(async move { node.revise(record, Some(draft), &[]).await });
         done.await.map_err(|_| CorrectError::Stopped)?
     }
 
-    async fn amend_whole(&self, record: RecordId, draft: &[u8]) -> Result<Outcome, CorrectError> {
+    /// A new version of a record: another draft, or the one it has; with more photos. Photos that the draft names are carried
+    /// over from the version before.
+    pub(super) async fn revise(
+        &self,
+        record: RecordId,
+        draft: Option<Bytes>,
+        added: &[Photograph],
+    ) -> Result<Outcome, CorrectError> {
         let inner = &self.0;
         // One at a time: versions are counted.
         let _one = inner.correcting.lock().await;
@@ -100,8 +110,22 @@ impl Node {
             return Err(CorrectError::Recalled(record));
         }
         let version = next_version(&latest)?;
-        let sealed = {
-            let draft = Draft::parse(draft)?;
+        let before = Album::of(self.own_origin(), &latest.view);
+        let bytes = match draft {
+            Some(draft) => draft,
+            None => draft_of(&latest.view)?,
+        };
+        let (sealed, album) = {
+            let mut draft = Draft::parse(&bytes)?;
+            let held = Photo::all_of(&latest.view.borrowed()).unwrap_or_default();
+            let kept = match kept_images(&draft, &held) {
+                Ok(kept) => kept,
+                Err(errors) => return Ok(Outcome::Rejected(errors)),
+            };
+            let images: Vec<v1::Image> = kept.iter().map(Into::into).chain(images(added)).collect();
+            draft.images = Some(draft::Images {
+                images: images.iter().map(Into::into).collect(),
+            });
             let validated = match Record::validate(draft, &inner.codes, inner.credentials.member()) {
                 Ok(validated) => validated,
                 Err(errors) => return Ok(Outcome::Rejected(errors)),
@@ -116,9 +140,17 @@ impl Node {
                 let place = latest.place;
                 return Ok(Outcome::Duplicate { id: record, place });
             }
-            Sealed { view, key: None }
+            let album = Album::of(self.own_origin(), &view);
+            tokio::task::block_in_place(|| {
+                self.stage(&album, &self.carried(&before, &kept)?)?;
+                self.stage(&album, added)
+            })?;
+            (Sealed { view, key: None }, album)
         };
-        let place = inner.issuer.void(sealed, Reason::Amended).await?;
+        let issued = inner.issuer.void(sealed, Reason::Amended).await;
+        let settled = self.settle(album).await;
+        let place = issued?;
+        settled?;
         self.trace_own(record).await?;
         Ok(Outcome::Issued { id: record, place })
     }
@@ -182,22 +214,21 @@ impl Node {
 
     fn latest_own(&self, record: RecordId) -> Result<Latest, CorrectError> {
         let own = self.own_origin();
-        let places = self
-            .0
-            .store
-            .find(&record)?
-            .into_iter()
-            .filter(|place| place.origin == *own);
-        let last = places
-            .max_by_key(|place| place.index)
-            .ok_or(CorrectError::NotOwn(record))?;
-        let view = self
-            .view_at(&last)?
-            .ok_or_else(|| HoldingsError::Missing(last.clone()))?;
-        Ok(Latest { view, place: last })
+        let mut places = self.0.store.find(&record)?;
+        places.retain(|place| place.origin == *own);
+        places.sort_by_key(|place| std::cmp::Reverse(place.index));
+        for place in places {
+            let view = self.view_at(&place)?;
+            let view = view.ok_or_else(|| HoldingsError::Missing(place.clone()))?;
+            // What clears a photo is no version.
+            if view.head().kind != EntryKind::Clear {
+                return Ok(Latest { view, place });
+            }
+        }
+        Err(CorrectError::NotOwn(record))
     }
 
-    fn random(&self) -> StdRng {
+    pub(super) fn random(&self) -> StdRng {
         let mut seed = [0; 32];
         self.0.environment.entropy.fill(&mut seed);
         StdRng::from_seed(seed)

@@ -119,6 +119,13 @@ impl Node {
     /// The store can't read one of them.
     pub fn latest(&self, id: &RecordId) -> Result<Vec<HeldEntry>, HoldingsError> {
         let mut entries = self.find(id)?;
+        // What clears a photo is no version.
+        entries.retain(|entry| {
+            entry
+                .view
+                .as_ref()
+                .is_none_or(|view| view.head().kind != EntryKind::Clear)
+        });
         entries.reverse();
         entries.dedup_by(|later, earlier| later.origin == earlier.origin);
         Ok(entries)

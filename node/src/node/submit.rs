@@ -153,6 +153,14 @@ impl Node {
                 continue;
             }
             let draft = Draft::parse(draft).map_err(|invalid| SubmitError::Draft { place, invalid })?;
+            // Photos come with their bytes, or not at all: see `attach`.
+            let images = draft.images.as_ref().map_or(0, |section| section.images.len());
+            if images > 0 {
+                outcomes.push(Some(Outcome::Rejected(
+                    (0..images).map(FieldError::without_photo).collect(),
+                )));
+                continue;
+            }
             outcomes.push(match Record::validate(draft, &inner.codes, originator) {
                 Err(errors) => Some(Outcome::Rejected(errors)),
                 Ok(_) if dry_run => Some(Outcome::Valid),
@@ -172,7 +180,7 @@ impl Node {
         })
     }
 
-    fn duplicate(&self, place: Place) -> Result<Outcome, HoldingsError> {
+    pub(super) fn duplicate(&self, place: Place) -> Result<Outcome, HoldingsError> {
         let id = self.record_at(&place)?;
         Ok(Outcome::Duplicate { id, place })
     }

@@ -46,6 +46,9 @@ pub enum StoreError {
     /// The file of the views' keys is not as it was left.
     #[error("the file `keys` of the store {0}; without it nothing can be read, so restore it from a copy")]
     Keys(&'static str),
+    /// A photo on disk is not what its record commits to.
+    #[error("{0} changed on the disk; a photo of another member comes again when its file is removed")]
+    Photo(&'static str),
     /// No room: nothing of the batch was kept, and everything kept before can still be read.
     #[error("the disk is full; free some space, then try again")]
     Full,

@@ -7,6 +7,7 @@
 //!        keys              a key for each view, in its slot: destroyed, it erases the view (`keys`, `secrecy`)
 //!        runs/N.run        what is in each segment but the last: chunks, notes, sorted keys (`run`); derived
 //!        index/            sled: the state as a clean close left it (`index`); derived
+//!        photos/           a file each, with its key (`photos::folder`); erased with the section that names it
 //!
 //!   append ─► queue ─► writer: gather, one write, one sync, watermark ─► catalog, table ─► done
 //!                                                      a full segment ─► sealer: its run, the index
@@ -43,6 +44,7 @@ use icomm_proto::{
 use super::{
     Batch, Boundary, Done, Health, IntakeKey, NoteLog, Place, ReadLimit, Store, StoreError, StoreKey, Stretch, Widths,
     disk::{Disk, RealDisk},
+    photos::{PhotoFolder, Photos},
 };
 use crate::environment::Entropy;
 
@@ -54,6 +56,7 @@ mod frame;
 mod index;
 mod keys;
 mod part;
+mod photos;
 mod reader;
 mod reading;
 mod recovery;
@@ -69,11 +72,12 @@ mod watermark;
 mod writer;
 
 use catalog::Catalog;
+pub(super) use erasing::remainder;
 use index::{Index, Unusable};
 use keys::Keys;
 use part::{Content, Position};
 use reader::Reader;
-use recovery::Secrets;
+pub(crate) use recovery::Secrets;
 use sealer::{Sealer, Sealing};
 use segments::Segments;
 pub use snapshot::{SNAPSHOT_PIECE_BYTES, Snapshot};
@@ -130,6 +134,7 @@ struct Shared {
     segments: Segments,
     reader: Reader,
     keys: Arc<Keys>,
+    photos: PhotoFolder,
     health: Mutex<Health>,
     /// Held while a copy is taken.
     copying: Mutex<()>,
@@ -189,6 +194,7 @@ impl Journal {
         with_index: bool,
         lock: Option<File>,
     ) -> Result<Self, StoreError> {
+        let photos = PhotoFolder::new(disk.clone(), folder, secrets.key, secrets.entropy.clone());
         let mut index = None;
         let mut unusable = None;
         let recovered = recovery::open(&disk, folder, &options, secrets, &mut |sequence| {
@@ -222,6 +228,7 @@ impl Journal {
             segments,
             reader: recovered.reader,
             keys: recovered.keys,
+            photos,
             health: Mutex::new(health),
             copying: Mutex::default(),
         });
@@ -254,12 +261,14 @@ impl Journal {
             .name("journal".to_owned())
             .spawn(move || writer.run(&jobs))
             .map_err(StoreError::io("start the journal's thread"))?;
-        Ok(Self {
+        let journal = Self {
             shared,
             queue: Some(queue),
             writer: Some(writer),
             _lock: lock,
-        })
+        };
+        journal.settle_photos()?;
+        Ok(journal)
     }
 
     fn send(&self, batch: Batch, done: Done, pace: Pace) {
@@ -407,6 +416,10 @@ impl Store for Journal {
             }
         }
         Ok(notes)
+    }
+
+    fn photos(&self) -> &dyn Photos {
+        self
     }
 
     fn health(&self) -> Health {

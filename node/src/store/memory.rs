@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use icomm_proto::{
-    Origin, RecordId, View,
+    Origin, Photo, PieceHashes, RecordId, View,
     log::{Hash, Item},
 };
 
@@ -17,13 +17,16 @@ use super::{
     Batch, BatchItem, Boundary, Damage, Done, Health, IntakeKey, NoteLog, Place, Placement, ReadLimit, Remains, Store,
     StoreError, StoredChunk, Stretch, Widths,
     batch::record_id,
+    journal::remainder,
     merge::{bodies, item_leaf, merge, stored_len},
+    photos::{Album, MemoryPhotos, Photos, PieceKept, is_named, named},
 };
 
 /// Keeps everything in memory.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     kept: Mutex<Kept>,
+    photos: MemoryPhotos,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -109,6 +112,18 @@ impl Kept {
         Ok(())
     }
 
+    /// The albums whose section a batch erases.
+    fn albums_lost(&self, batch: &Batch) -> Vec<Album> {
+        let lost = batch.items().iter().filter_map(|item| {
+            let BatchItem::Erase { origin, index, remains } = item else {
+                return None;
+            };
+            let held = self.logs.get(origin)?.items.get(usize::try_from(*index).ok()?)?;
+            Album::lost(origin, held, &remainder(held, *remains))
+        });
+        lost.collect()
+    }
+
     fn erase(&mut self, origin: &Origin, index: u64, remains: Remains) {
         let items = self.logs.get_mut(origin).map(|log| &mut log.items);
         let Some(item) = items.and_then(|items| items.get_mut(usize::try_from(index).ok()?)) else {
@@ -179,7 +194,15 @@ fn oversized() -> StoreError {
 
 impl Store for MemoryStore {
     fn submit(&self, batch: Batch, done: Done) {
-        let result = self.kept().keep(batch);
+        let result = {
+            let mut kept = self.kept();
+            let lost = kept.albums_lost(&batch);
+            let result = kept.keep(batch);
+            if result.is_ok() {
+                lost.iter().for_each(|album| self.photos.erase(album));
+            }
+            result
+        };
         done(result);
     }
 
@@ -286,6 +309,10 @@ impl Store for MemoryStore {
         Ok(wanted.map(|(note, number)| (number, note.clone())).collect())
     }
 
+    fn photos(&self) -> &dyn Photos {
+        self
+    }
+
     fn health(&self) -> Health {
         let kept = self.kept();
         Health {
@@ -293,5 +320,43 @@ impl Store for MemoryStore {
             bytes: kept.bytes,
             ..Health::default()
         }
+    }
+}
+
+impl Photos for MemoryStore {
+    fn stage(&self, album: &Album, photo: &Photo, hashes: &PieceHashes, bytes: &[u8]) -> Result<(), StoreError> {
+        self.photos.stage(album, photo, hashes, bytes);
+        Ok(())
+    }
+
+    fn settle(&self, album: &Album) -> Result<(), StoreError> {
+        self.photos.settle(album, is_named(self, album)?);
+        Ok(())
+    }
+
+    fn keep(
+        &self,
+        place: &Place,
+        number: u32,
+        hashes: &PieceHashes,
+        piece: u32,
+        bytes: &[u8],
+    ) -> Result<PieceKept, StoreError> {
+        let Some((album, photo)) = named(self, place, number)? else {
+            return Ok(PieceKept::Unnamed);
+        };
+        Ok(self.photos.keep(&album, &photo, hashes, piece, bytes))
+    }
+
+    fn held(&self, album: &Album, photo: &Photo) -> Result<u32, StoreError> {
+        Ok(self.photos.held(album, photo))
+    }
+
+    fn hashes(&self, album: &Album, photo: &Photo) -> Result<Option<PieceHashes>, StoreError> {
+        Ok(self.photos.hashes(album, photo))
+    }
+
+    fn piece(&self, album: &Album, photo: &Photo, piece: u32) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.photos.piece(album, photo, piece))
     }
 }

@@ -19,8 +19,8 @@ use icomm_proto::{
 };
 
 use super::{
-    Batch, BatchItem, Boundary, Damage, Done, Health, IntakeKey, NoteLog, Place, ReadLimit, Spans, Store, StoreError,
-    Stretch, Widths,
+    Batch, BatchItem, Boundary, Damage, Done, Health, IntakeKey, NoteLog, Photos, Place, ReadLimit, Spans, Store,
+    StoreError, Stretch, Widths,
 };
 
 const PREFIX: &str = "restricted/";
@@ -213,6 +213,11 @@ impl Store for Restricting {
 
     fn notes(&self, log: &NoteLog, from: u64, max: usize) -> Result<Vec<(u64, Bytes)>, StoreError> {
         self.inner.notes(log, from, max)
+    }
+
+    /// Photos are asked for by what an entry here shows of them, and of what is shut away nothing is shown.
+    fn photos(&self) -> &dyn Photos {
+        self.inner.photos()
     }
 
     fn health(&self) -> Health {

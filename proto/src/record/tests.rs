@@ -111,6 +111,7 @@ pub(crate) fn complete() -> v1::Draft {
                 media_type: text("image/jpeg"),
                 size: 1000,
                 kind: text("x-ray"),
+                pieces: vec![8; 32].into(),
             }],
         }),
     }
@@ -385,7 +386,7 @@ fn errors_name_field_value_list_version_and_a_way_out() {
 #[test]
 fn each_bad_field_is_refused_by_name() {
     type Change = fn(&mut v1::Draft);
-    let changes: [(&str, Change); 40] = [
+    let changes: [(&str, Change); 42] = [
         ("`report_type`: `x`", |draft| class(draft).report_type = text("x")),
         ("`handling_code`: `H9`", |draft| class(draft).handling_code = text("H9")),
         ("`operation_id`: `a b`", |draft| class(draft).operation_id = text("a b")),
@@ -513,6 +514,12 @@ fn each_bad_field_is_refused_by_name() {
         }),
         ("`images[0].sha256` is not a SHA-256", |draft| {
             draft.images.as_mut().unwrap().images[0].sha256 = vec![1; 31].into()
+        }),
+        ("`images[0].pieces` is not a SHA-256", |draft| {
+            draft.images.as_mut().unwrap().images[0].pieces = vec![1; 33].into()
+        }),
+        ("`images[0].size`: `33554433` is out of range", |draft| {
+            draft.images.as_mut().unwrap().images[0].size = (32 << 20) + 1
         }),
         ("`images[0].media_type`: `image/gif`", |draft| {
             draft.images.as_mut().unwrap().images[0].media_type = text("image/gif")

@@ -8,6 +8,7 @@ use crate::codes::List;
 use crate::draft::{Case, Class, Exact, Image, Leg, LegExact, References, Text};
 use crate::field::{Path, Reason};
 use crate::id::RecordId;
+use crate::photo::PHOTO_BYTES_MAX;
 use crate::record::Form;
 
 /// Longest id of an operation, in bytes.
@@ -220,7 +221,7 @@ pub(crate) fn references(check: &mut Check<'_>, form: Form, references: &mut Ref
     check.texts(Path::top("vehicle_registrations"), vehicle_registrations, PARTS_MAX);
 }
 
-/// Hashes of images and documents.
+/// Photos: their hashes, sizes and types.
 pub(crate) fn images(check: &mut Check<'_>, images: &mut Vec<Image<'_>>) {
     let path = Path::top("images");
     check.bounded(path, images, ITEMS_MAX);
@@ -231,12 +232,17 @@ pub(crate) fn images(check: &mut Check<'_>, images: &mut Vec<Image<'_>>) {
             media_type,
             size,
             kind,
+            pieces,
         } = image;
         if sha256.len() != HASH_BYTES {
             check.refuse(path.field("sha256"), "", Reason::Form("a SHA-256 of 32 bytes"));
         }
-        if *size == 0 {
-            check.refuse(path.field("size"), "0", Reason::Range("an image has one byte or more"));
+        if pieces.len() != HASH_BYTES {
+            check.refuse(path.field("pieces"), "", Reason::Form("a SHA-256 of 32 bytes"));
+        }
+        if *size == 0 || *size > PHOTO_BYTES_MAX {
+            let why = "an image has one byte or more, and 32 MiB at most";
+            check.refuse(path.field("size"), &size.to_string(), Reason::Range(why));
         }
         check.require(path.field("media_type"), media_type, "an image has a media type");
         check.code(path.field("media_type"), media_type, List::MediaType);

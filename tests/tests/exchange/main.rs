@@ -24,6 +24,7 @@ mod ledger;
 mod offline;
 mod operator;
 mod parcels;
+mod photos;
 mod place;
 mod proofs;
 mod real_data;

@@ -385,6 +385,9 @@ impl Store for Failing {
     fn notes(&self, log: &NoteLog, from: u64, max: usize) -> Result<Vec<(u64, Bytes)>, StoreError> {
         self.kept.notes(log, from, max)
     }
+    fn photos(&self) -> &dyn crate::store::Photos {
+        self.kept.photos()
+    }
     fn health(&self) -> crate::store::Health {
         self.kept.health()
     }

@@ -18,6 +18,7 @@ use super::{
 use crate::store::{
     BATCH_BYTES_MAX, Batch, BatchItem, InvalidBatch, Remains, StoreError, Widths,
     merge::{item_leaf, merge, stored_len},
+    photos::Album,
 };
 
 /// Entries that stay as they are between two erased ones of a part: each takes less than a part's head.
@@ -52,12 +53,13 @@ pub(crate) fn remainder(held: &Item, remains: Remains) -> Item {
     }
 }
 
-/// The contents of a batch that erases something, now that all before it can be read.
-pub(super) fn contents(shared: &Shared, batch: Batch) -> Result<Vec<Content>, StoreError> {
+/// The contents of a batch that erases something, now that all before it can be read; and the albums whose section goes.
+pub(super) fn contents(shared: &Shared, batch: Batch) -> Result<(Vec<Content>, Vec<Album>), StoreError> {
     let mut erasing = Erasing {
         shared,
         contents: Vec::with_capacity(batch.items().len()),
         open: None,
+        albums: Vec::new(),
     };
     for item in batch.into_items() {
         match item {
@@ -73,7 +75,7 @@ pub(super) fn contents(shared: &Shared, batch: Batch) -> Result<Vec<Content>, St
     if bytes > BATCH_BYTES_MAX {
         return Err(InvalidBatch::Bytes(bytes).into());
     }
-    Ok(erasing.contents)
+    Ok((erasing.contents, erasing.albums))
 }
 
 /// The keys that parts say are destroyed.
@@ -92,6 +94,7 @@ struct Erasing<'a> {
     shared: &'a Shared,
     contents: Vec<Content>,
     open: Option<Open>,
+    albums: Vec<Album>,
 }
 
 /// A part that may still grow.
@@ -117,6 +120,7 @@ impl Erasing<'_> {
         if remains == held {
             return Ok(());
         }
+        self.albums.extend(Album::lost(&origin, &held, &remains));
         if self.open.as_ref().is_some_and(|open| !open.has_room(index, &remains)) {
             self.flush()?;
         }

@@ -16,6 +16,7 @@ use super::{
     frame::{BATCH_HEAD, BatchHead, SEGMENT_HEAD, SegmentHead, chain_after},
     is_full,
     part::{self, EncodedBatch, Meta},
+    photos,
     recovery::journal_folder,
     sealer::{self, Sealer},
     segment_path,
@@ -114,10 +115,13 @@ impl Writer {
             None => erasing::contents(&self.shared, batch),
         };
         match contents {
-            Ok(contents) => {
-                let batch = part::encode(contents);
-                self.write_ready(vec![Ready { batch, done }]);
-            }
+            Ok((contents, albums)) => match photos::ending(&self.shared, albums, done) {
+                Ok(done) => {
+                    let batch = part::encode(contents);
+                    self.write_ready(vec![Ready { batch, done }]);
+                }
+                Err((error, done)) => done(Err(error)),
+            },
             Err(error) => {
                 // What comes after it must not be kept either.
                 if let StoreError::Failed(reason) = &error {
