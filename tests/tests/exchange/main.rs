@@ -30,5 +30,6 @@ mod proofs;
 mod real_data;
 mod recalls;
 mod refused;
+mod retention;
 mod terms;
 mod witnesses;
