@@ -17,6 +17,7 @@ mod terms;
 mod words;
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
@@ -39,8 +40,8 @@ pub use template::{bilateral, contribution, regional};
 pub use terms::{
     Expiry, Format, Grant, Instrument, InstrumentKind, Onward, OnwardRule, Party, Retention, Terms, UseInCourt,
 };
-pub(crate) use words::shortened;
 pub use words::{AgreementId, Categories, Day, HandlingCode, InvalidWord, Purpose, Side};
+pub(crate) use words::{section_list, shortened};
 
 /// The most bytes of an agreement, as a document or signed.
 pub const DOCUMENT_BYTES_MAX: usize = 512 * 1024;
@@ -54,6 +55,26 @@ impl Digest {
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    /// Of any bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+}
+
+/// Not 64 lower-case hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("a digest is written as 64 lower-case hexadecimal digits")]
+pub struct InvalidDigest;
+
+impl FromStr for Digest {
+    type Err = InvalidDigest;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDigest> {
+        let bytes = HEXLOWER.decode(text.as_bytes()).map_err(|_| InvalidDigest)?;
+        bytes.try_into().map(Self).map_err(|_| InvalidDigest)
     }
 }
 

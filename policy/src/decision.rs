@@ -1,10 +1,12 @@
 //! One decision: may records of this class go from this holder to this receiver?
 
 use icomm_pki::{MemberId, Role};
-use icomm_proto::{SectionKind, SectionSet};
+use icomm_proto::log::Hash;
+use icomm_proto::{RecordId, SectionKind, SectionSet};
 
 use crate::agreement::Purpose;
 use crate::class::Class;
+use crate::consent::HeldConsent;
 use crate::forbidden::Forbidden;
 use crate::lane::{Held, Lane, Weighed};
 use crate::permit::Permit;
@@ -31,6 +33,8 @@ pub struct Request<'a> {
     pub purpose: Option<Purpose>,
     /// The bytes of `Case.class`; none when the holder does not know them.
     pub class: Option<&'a [u8]>,
+    /// Which entry it is, by record and leaf hash, so that a consent to it counts; none: any of its class.
+    pub entry: Option<(RecordId, Hash)>,
     /// Seconds since 1970.
     pub now: u64,
 }
@@ -64,25 +68,22 @@ impl Decision {
     }
 }
 
-/// Decides on records of `origin` with the class `bytes` on an open lane.
+/// Decides on records of `origin` with the class `bytes` on an open lane; or on the one entry that a consent is for.
 pub(crate) fn decide(
     lane: &Held<Result<Lane, Forbidden>>,
     origin: &MemberId,
     receiver: &MemberId,
     bytes: Option<&[u8]>,
+    entry: Option<(&HeldConsent, Hash)>,
 ) -> Decision {
     let permit = || -> Result<Permit, Forbidden> {
         let open = lane.answer.as_ref().map_err(Clone::clone)?;
         let bytes = bytes.ok_or(Forbidden::NoClass)?;
         let class = Class::parse(bytes, origin)?;
-        let weighed = complete(open.weigh(&class)?, open, &class)?;
-        Ok(Permit::new(
-            origin.clone(),
-            receiver.clone(),
-            bytes,
-            weighed.bases,
-            lane.window,
-        ))
+        let consent = entry.map(|(consent, _)| consent);
+        let weighed = complete(open.weigh(&class, consent)?, open, &class)?;
+        let leaf = entry.map(|(_, leaf)| leaf);
+        Ok(Permit::new((origin, receiver), bytes, leaf, weighed.bases, lane.window))
     };
     permit().map_or_else(Decision::Forbid, Decision::Permit)
 }

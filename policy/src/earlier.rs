@@ -6,6 +6,7 @@ use icomm_pki::MemberId;
 use icomm_proto::{SectionSet, ViewRef};
 
 use crate::class::{CLASS_BYTES_MAX, Class};
+use crate::consent::HeldConsent;
 use crate::decision::{Receiver, complete};
 use crate::lane::{Lane, Route};
 use crate::policy::Policy;
@@ -65,6 +66,9 @@ impl Earlier {
         if class.len() > CLASS_BYTES_MAX {
             return SectionSet::EMPTY;
         }
+        if let Some(given) = weigh_consented(lane, &self.origin, class, view) {
+            return given.intersection(view.sections());
+        }
         let given = match self.answers.get(class) {
             Some(known) => *known,
             None => {
@@ -80,12 +84,23 @@ impl Earlier {
     }
 }
 
-/// The sections that a lane gives of a class.
+/// The sections that a lane gives of every record of a class.
 pub(crate) fn weigh(lane: &Lane, origin: &MemberId, class: &[u8]) -> SectionSet {
+    weigh_with(lane, origin, class, None)
+}
+
+/// The sections that a lane gives of an entry that has a consent of its own; none if it has none.
+pub(crate) fn weigh_consented(lane: &Lane, origin: &MemberId, class: &[u8], view: &ViewRef<'_>) -> Option<SectionSet> {
+    let (consent, _) = lane.consent_of(view)?;
+    Some(weigh_with(lane, origin, class, Some(consent)))
+}
+
+fn weigh_with(lane: &Lane, origin: &MemberId, class: &[u8], consent: Option<&HeldConsent>) -> SectionSet {
     let Ok(class) = Class::parse(class, origin) else {
         return SectionSet::EMPTY;
     };
-    let weighed = lane.weigh(&class).and_then(|weighed| complete(weighed, lane, &class));
+    let weighed = lane.weigh(&class, consent);
+    let weighed = weighed.and_then(|weighed| complete(weighed, lane, &class));
     weighed.map_or(SectionSet::EMPTY, |weighed| {
         let bases = weighed.bases.iter();
         bases.fold(SectionSet::EMPTY, |all, basis| all.union(basis.sections))

@@ -117,6 +117,7 @@ impl Policy {
             receiver: Receiver { member: receiver, role },
             purpose,
             class,
+            entry,
             now,
         } = *request;
         let snapshot = self.snapshot();
@@ -131,8 +132,10 @@ impl Policy {
         let parsed = class
             .ok_or(Forbidden::NoClass)
             .and_then(|bytes| Class::parse(bytes, origin).map_err(Forbidden::from));
+        let consent = lane.answer.as_ref().ok().and_then(|open| open.consent_to(entry));
+        let consent = consent.map(|(consent, _)| consent);
         let weighed = match (&lane.answer, &parsed) {
-            (Ok(open), Ok(class)) => open.weigh(class),
+            (Ok(open), Ok(class)) => open.weigh(class, consent),
             (Err(forbidden), _) | (_, Err(forbidden)) => Err(forbidden.clone()),
         };
         let laws = weighed.as_ref().map(|weighed| weighed.laws.clone()).unwrap_or_default();
@@ -174,7 +177,7 @@ impl Policy {
             at: now,
             goes: permitted.intersection(held),
             sections: held.iter().map(fate).collect(),
-            grants: grant_fates(&snapshot, route, parsed.as_ref().ok(), now),
+            grants: grant_fates(&snapshot, route, parsed.as_ref().ok(), consent.is_some(), now),
             class: parsed.ok().map(ClassFacts::from),
             bases,
             stopped_by: forbidden.as_ref().map(|forbidden| Stopped {
@@ -208,7 +211,13 @@ impl From<Class> for ClassFacts {
 }
 
 /// Every grant on each leg of the route.
-fn grant_fates(snapshot: &Snapshot, route: Route<'_>, class: Option<&Class>, now: u64) -> Vec<GrantFate> {
+fn grant_fates(
+    snapshot: &Snapshot,
+    route: Route<'_>,
+    class: Option<&Class>,
+    consented: bool,
+    now: u64,
+) -> Vec<GrantFate> {
     let Route {
         origin,
         holder,
@@ -240,7 +249,7 @@ fn grant_fates(snapshot: &Snapshot, route: Route<'_>, class: Option<&Class>, now
                     misses.push(format!("its condition does not hold: {condition}"));
                 }
                 if passing_on {
-                    misses.extend(onward_misses(snapshot, grant, class, route));
+                    misses.extend(onward_misses(snapshot, grant, class, consented, route));
                 }
                 let (grant, standing) = (grant.reference.clone(), standing.clone());
                 fates.push(GrantFate {
@@ -324,6 +333,7 @@ fn onward_misses(
     snapshot: &Snapshot,
     grant: &CompiledGrant,
     class: Option<&Class>,
+    consented: bool,
     route: Route<'_>,
 ) -> Option<String> {
     let onward = &grant.terms.onward;
@@ -332,6 +342,7 @@ fn onward_misses(
     }
     let admitted = match onward.rule {
         OnwardRule::None => return Some("it lets nothing go onward".to_owned()),
+        OnwardRule::WithConsent if consented => return None,
         OnwardRule::WithConsent => {
             return Some("it lets records go onward by consent only, and none was given".to_owned());
         }

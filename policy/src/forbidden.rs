@@ -59,14 +59,30 @@ pub enum Forbidden {
         /// Who would receive them.
         receiver: MemberId,
     },
-    /// It does so only record by record, which is not possible yet.
-    #[error("`{origin}` lets `{holder}` pass its records on to `{receiver}` by consent only, and none was given")]
+    /// It does so only record by record, and no consent counts for this one.
+    #[error(
+        "`{origin}` lets `{holder}` pass its records on to `{receiver}` by consent only, and none counts; ask with \
+         `icomm consent ask`"
+    )]
     ConsentNeeded {
         /// The originator.
         origin: MemberId,
         /// Who holds the records.
         holder: MemberId,
         /// Who would receive them.
+        receiver: MemberId,
+    },
+    /// The record belongs to an operation, and its originator has not approved that it goes to the global node.
+    #[error(
+        "records of the operation `{operation}` go to the global node `{receiver}` with the approval of `{origin}` only, and \
+         none counts; ask with `icomm consent ask`"
+    )]
+    ApprovalNeeded {
+        /// The originator.
+        origin: MemberId,
+        /// The operation.
+        operation: String,
+        /// The global node.
         receiver: MemberId,
     },
     /// The originator does not let the holder pass records on to the global node.
@@ -140,6 +156,7 @@ impl Forbidden {
             Self::NotInForce { .. } => "not-in-force",
             Self::NotOnward { .. } => "not-onward",
             Self::ConsentNeeded { .. } => "consent-needed",
+            Self::ApprovalNeeded { .. } => "approval-needed",
             Self::NotUpstream { .. } => "not-upstream",
             Self::NoCommonPurpose { .. } => "no-common-purpose",
             Self::NoClass => "no-class",

@@ -5,6 +5,8 @@
 //!   onward     origin ──grants, onward rule──▶ holder ──grants──▶ receiver
 //!   upstream   origin ──grants, upstream──▶ holder ──(open section)──▶ global receiver
 //! ```
+//! Where a grant's onward rule asks for consent, and on every way to a global receiver that the record of an operation takes,
+//! the originator's consent is needed besides ([`crate::consent`]).
 //!
 //! Only the grants in force between these members are in it, so the number of agreements in the network costs nothing. The
 //! lane knows until when it is right; whoever uses it later makes another.
@@ -22,10 +24,15 @@ use crate::cedar::grant::CompiledGrant;
 use crate::cedar::overlay::Overlay;
 use crate::cedar::question::{Answer, MemberFacts, Question, upstream_policy};
 use crate::class::Class;
+use crate::consent::{Consents, Counting, Held as Consented, HeldConsent};
 use crate::directory::KeyDirectory;
 use crate::forbidden::Forbidden;
 use crate::permit::{Basis, Way};
 use crate::revision::{Hop, Revision, Surroundings};
+
+mod consented;
+
+pub(crate) use consented::consent_grounds;
 
 /// Who asks for whose records, and from whom.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +51,7 @@ pub(crate) struct Sources<'a> {
     pub(crate) book: &'a Book,
     pub(crate) directory: &'a dyn KeyDirectory,
     pub(crate) overlays: &'a [Overlay],
+    pub(crate) consents: &'a Consents,
 }
 
 /// The seconds, since 1970, in which an answer holds.
@@ -64,7 +72,7 @@ impl Window {
     }
 
     /// Cuts the window at `boundary`, on the side where `now` is not.
-    fn cut(&mut self, boundary: u64, now: u64) {
+    pub(crate) fn cut(&mut self, boundary: u64, now: u64) {
         if boundary <= now {
             self.from = self.from.max(boundary);
         } else {
@@ -93,6 +101,9 @@ pub(crate) struct Lane {
     receiver: MemberFacts,
     purpose: Option<Purpose>,
     legs: Legs,
+    consents: Consented,
+    /// The originator lets the holder pass on some records by consent only.
+    by_consent: bool,
     revision: Revision,
 }
 
@@ -123,7 +134,8 @@ impl Lane {
     /// The lane of `route` at `now`, or why nothing at all may go on it.
     pub(crate) fn open(route: Route<'_>, sources: Sources<'_>, now: u64) -> Held<Result<Self, Forbidden>> {
         let mut window = Window::ALWAYS;
-        let answer = Self::assemble(route, sources, &mut |_, from, to| {
+        let consents = sources.consents.on(route, Counting::At(now), &mut window);
+        let answer = Self::assemble(route, sources, consents, &mut |_, from, to| {
             grants_in_force(sources.book, from, to, now, &mut window)
         });
         Held { answer, window }
@@ -131,7 +143,9 @@ impl Lane {
 
     /// The lane of `route` as it was under `revision`; none when it can't be made again.
     pub(crate) fn reopen(route: Route<'_>, sources: Sources<'_>, revision: &Revision) -> Option<Self> {
-        let lane = Self::assemble(route, sources, &mut |hop, from, to| {
+        let counting = Counting::UpTo(revision.consents());
+        let consents = sources.consents.on(route, counting, &mut Window::ALWAYS.clone());
+        let lane = Self::assemble(route, sources, consents, &mut |hop, from, to| {
             grants_named(sources.book, from, to, hop, revision)
         });
         // A version that the book no longer has leaves a gap, and another law or directory decides otherwise.
@@ -143,7 +157,12 @@ impl Lane {
         &self.revision
     }
 
-    fn assemble<'a>(route: Route<'_>, sources: Sources<'a>, grants: &mut Granted<'a, '_>) -> Result<Self, Forbidden> {
+    fn assemble<'a>(
+        route: Route<'_>,
+        sources: Sources<'a>,
+        consents: Consented,
+        grants: &mut Granted<'a, '_>,
+    ) -> Result<Self, Forbidden> {
         let Route {
             origin,
             holder,
@@ -174,10 +193,11 @@ impl Lane {
             return Err(Forbidden::OwnRecords(receiver.clone()));
         }
         let laws = sources.overlays;
+        let mut by_consent = false;
         let (revision, legs) = if origin == holder {
             let granted = grants(Hop::First, holder, receiver)?;
             let around = Surroundings::of(&[None, Some(&sender), Some(&to)], laws);
-            let revision = Revision::new(&granted, &[], around);
+            let revision = Revision::new(&granted, &[], around, consents.number);
             (revision, Legs::Direct(Leg::new(granted, receiver, laws)?))
         } else {
             let granted = grants(Hop::First, origin, holder)?;
@@ -188,7 +208,7 @@ impl Lane {
                 if passed.is_empty() {
                     return Err(not_upstream(route));
                 }
-                let revision = Revision::new(&passed, &[], around);
+                let revision = Revision::new(&passed, &[], around, consents.number);
                 let first = Leg::new(passed, holder, &[])?;
                 let mut laws = law_policies(laws)?;
                 let upstream = upstream_policy(receiver).map_err(Forbidden::Assembly)?;
@@ -197,7 +217,8 @@ impl Lane {
                 let origin = origin_facts;
                 (revision, Legs::Upstream { origin, first, laws })
             } else {
-                let passed = passed_on(granted, route, &to.regions)?;
+                by_consent = granted.iter().any(|grant| asks_consent(grant));
+                let passed = passed_on(granted, route, &to.regions, consents.number.is_some())?;
                 let second = grants(Hop::Second, holder, receiver)?;
                 if !passed
                     .iter()
@@ -205,7 +226,7 @@ impl Lane {
                 {
                     return Err(no_common_purpose(route));
                 }
-                let revision = Revision::new(&passed, &second, around);
+                let revision = Revision::new(&passed, &second, around, consents.number);
                 let first = Leg::new(passed, holder, &[])?;
                 let second = Leg::new(second, receiver, laws)?;
                 let origin = origin_facts;
@@ -217,60 +238,54 @@ impl Lane {
             receiver: to,
             purpose,
             legs,
+            consents,
+            by_consent,
             revision,
         })
     }
 
-    /// What the policies say of `class`, section by section.
-    pub(crate) fn weigh(&self, class: &Class) -> Result<Weighed, Forbidden> {
-        let clip = if self.receiver.role == Role::Global {
-            SectionSet::open()
-        } else {
-            SectionSet::ALL
-        };
+    /// What the policies say of `class`, section by section: of all its records, or of the one that `consent` is for.
+    pub(crate) fn weigh(&self, class: &Class, consent: Option<&HeldConsent>) -> Result<Weighed, Forbidden> {
+        let global = self.receiver.role == Role::Global;
+        let clip = if global { SectionSet::open() } else { SectionSet::ALL };
+        let approval = if global { self.approval(class, consent)? } else { None };
         let mut weighed = Weighed::default();
         match &self.legs {
             Legs::Direct(leg) => {
                 let question = Question::new(class, &self.sender, &self.receiver, self.purpose)?;
                 for (section, grants) in leg.ask(&question, leg.sections().intersection(clip), &mut weighed.laws)? {
                     for grant in grants {
-                        add(
-                            &mut weighed.bases,
-                            section,
-                            Basis::of(&grant.reference, &grant.terms, Way::Direct),
-                        );
+                        let basis = Basis::of(&grant.reference, &grant.terms, Way::Direct);
+                        weighed.add(section, basis.approved(approval));
                     }
                 }
             }
             Legs::Onward { origin, first, second } => {
-                let given = self.given(class, origin, first, passable())?;
+                let given = self.given(class, origin, first, consent)?;
                 let question = Question::new(class, &self.sender, &self.receiver, self.purpose)?;
                 let sections = given.keys().copied().collect();
                 for (section, grants) in second.ask(&question, sections, &mut weighed.laws)? {
                     for one in given.get(&section).into_iter().flatten() {
                         for two in &grants {
-                            let basis = Basis::of(&one.reference, &one.terms, Way::Onward);
-                            if let Some(basis) = basis.inherited(&two.reference, &two.terms)
-                                && self.purpose.is_none_or(|purpose| basis.purposes.contains(&purpose))
-                            {
-                                add(&mut weighed.bases, section, basis);
-                            }
+                            let consent = consent.filter(|_| asks_consent(one));
+                            let basis = Basis::of(&one.reference, &one.terms, Way::Onward).approved(consent);
+                            let basis = basis.and_then(|basis| basis.inherited(&two.reference, &two.terms));
+                            let fits =
+                                |basis: &Basis| self.purpose.is_none_or(|purpose| basis.purposes.contains(&purpose));
+                            weighed.add(section, basis.filter(fits));
                         }
                     }
                 }
             }
             Legs::Upstream { origin, first, laws } => {
-                let given = self.given(class, origin, first, SectionSet::open())?;
+                let given = self.given(class, origin, first, None)?;
                 let question = Question::new(class, &self.sender, &self.receiver, self.purpose)?;
                 for (section, grants) in given {
                     match question.ask(section, laws)? {
                         Answer::Permitted(_) => {
                             for grant in grants {
-                                add(
-                                    &mut weighed.bases,
-                                    section,
-                                    Basis::of(&grant.reference, &grant.terms, Way::Upstream),
-                                );
+                                let basis = Basis::of(&grant.reference, &grant.terms, Way::Upstream);
+                                weighed.add(section, basis.approved(approval));
                             }
                         }
                         Answer::Forbidden(policies) => {
@@ -292,25 +307,40 @@ impl Lane {
         class: &Class,
         origin: &MemberFacts,
         first: &'a Leg,
-        clip: SectionSet,
+        consent: Option<&HeldConsent>,
     ) -> Result<BTreeMap<SectionKind, Vec<&'a CompiledGrant>>, Forbidden> {
         let question = Question::new(class, origin, &self.sender, self.purpose)?;
         let upstream = self.receiver.role == Role::Global;
+        let consented = consent.map_or(SectionSet::EMPTY, |consent| consent.terms.sections);
+        let clip = match upstream {
+            true => SectionSet::open(),
+            false => passable().union(consented),
+        };
         // No national law is asked here: it is the originator's, and was asked when it sent the record.
         let mut given = first.ask(&question, first.sections().intersection(clip), &mut BTreeMap::new())?;
         for (section, grants) in &mut given {
             grants.retain(|grant| {
                 let onward = &grant.terms.onward;
                 let handling: Option<HandlingCode> = onward.handling;
-                upstream || (onward.sections.contains(*section) && handling.is_some_and(|max| class.handling <= max))
+                let at_large = passable().contains(*section) && onward.sections.contains(*section);
+                upstream
+                    || (asks_consent(grant) && consented.contains(*section))
+                    || (at_large && handling.is_some_and(|max| class.handling <= max))
             });
         }
         given.retain(|_, grants| !grants.is_empty());
         Ok(given)
     }
 
-    /// From whom to whom the last leg goes: for the message that nothing covers a record.
+    /// Why nothing covers a record.
     pub(crate) fn not_covered(&self, class: &Class) -> Forbidden {
+        if let (true, Legs::Onward { origin, .. }) = (self.by_consent, &self.legs) {
+            return Forbidden::ConsentNeeded {
+                origin: origin.member.clone(),
+                holder: self.sender.member.clone(),
+                receiver: self.receiver.member.clone(),
+            };
+        }
         let categories = if class.categories.is_empty() {
             "no goods".to_owned()
         } else {
@@ -322,6 +352,23 @@ impl Lane {
             kind: class.kind.name(),
             handling: class.handling.as_str(),
             categories,
+        }
+    }
+}
+
+impl Weighed {
+    /// Adds `section` to the same basis, or the basis itself, if there is one.
+    fn add(&mut self, section: SectionKind, basis: Option<Basis>) {
+        let Some(basis) = basis else { return };
+        let same = |known: &&mut Basis| {
+            (&known.grant, &known.through, &known.consent) == (&basis.grant, &basis.through, &basis.consent)
+        };
+        match self.bases.iter_mut().find(same) {
+            Some(known) => known.sections = known.sections.with(section),
+            None => self.bases.push(Basis {
+                sections: section.into(),
+                ..basis
+            }),
         }
     }
 }
@@ -376,18 +423,6 @@ impl Leg {
             }
         }
         Ok(permitted)
-    }
-}
-
-/// Adds `section` to the same basis in `bases`, or the basis itself.
-fn add(bases: &mut Vec<Basis>, section: SectionKind, basis: Basis) {
-    let same = |known: &&mut Basis| known.grant == basis.grant && known.through == basis.through;
-    match bases.iter_mut().find(same) {
-        Some(known) => known.sections = known.sections.with(section),
-        None => bases.push(Basis {
-            sections: section.into(),
-            ..basis
-        }),
     }
 }
 
@@ -461,18 +496,18 @@ fn grants_named<'a>(
     }
 }
 
-/// The grants that let the holder pass records on to this receiver.
+/// The grants that let the holder pass records on to this receiver; those that ask for consent only where there is any.
 fn passed_on<'a>(
     granted: Vec<&'a CompiledGrant>,
     route: Route<'_>,
     regions: &[MemberId],
+    consented: bool,
 ) -> Result<Vec<&'a CompiledGrant>, Forbidden> {
     let (origin, holder, receiver) = (route.origin.clone(), route.holder.clone(), route.receiver.clone());
-    let by_consent = granted
-        .iter()
-        .any(|grant| grant.terms.onward.rule == OnwardRule::WithConsent);
+    let by_consent = granted.iter().any(|grant| asks_consent(grant));
     let passes = |grant: &&CompiledGrant| match grant.terms.onward.rule {
-        OnwardRule::None | OnwardRule::WithConsent => false,
+        OnwardRule::None => false,
+        OnwardRule::WithConsent => consented,
         OnwardRule::Listed => grant.terms.onward.members.contains(&receiver),
         OnwardRule::Region => regions.contains(&holder),
     };
@@ -490,6 +525,10 @@ fn passed_on<'a>(
             receiver,
         }),
     }
+}
+
+fn asks_consent(grant: &CompiledGrant) -> bool {
+    grant.terms.onward.rule == OnwardRule::WithConsent
 }
 
 fn common_purpose(one: &CompiledGrant, two: &CompiledGrant, purpose: Option<Purpose>) -> bool {

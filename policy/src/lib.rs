@@ -5,6 +5,7 @@
 //! | [`agreement`] | documents that parties sign: terms, checks, signatures, suspension |
 //! | [`book`] | the agreements that bind a member: versions, supersession, suspension |
 //! | [`directory`] | who is who, as the trust bundle says |
+//! | [`consent`] | what an originator lets a holder pass on, record by record |
 //! | `cedar` | grants and national laws as Cedar policies |
 //! | `lane` | what decides about one originator's records between one holder and one receiver |
 //! | [`Policy`], [`SessionPolicy`] | the policy of a node, and what one link decides by |
@@ -21,6 +22,7 @@ pub mod agreement;
 pub mod book;
 mod cedar;
 mod class;
+pub mod consent;
 mod decision;
 pub mod directory;
 mod earlier;
@@ -46,6 +48,7 @@ pub use cedar::overlay::{InvalidOverlay, OVERLAY_BYTES_MAX, OVERLAY_POLICIES_MAX
 pub use cedar::question::EvaluationError;
 pub use cedar::schema::{BrokenSchema, schema_text};
 pub use class::{CLASS_BYTES_MAX, InvalidClass};
+pub use consent::{Consent, ConsentRefusal, ConsentRequest, ConsentSeen, Subject, Thread, Verdict};
 pub use decision::{Decision, Receiver, Request};
 pub use directory::KeyDirectory;
 pub use earlier::Earlier;

@@ -30,8 +30,9 @@ use icomm_pki::MemberId;
 use icomm_proto::log::{ChunkBuilder, Hash};
 use icomm_proto::{Denominalised, Entry, NotDenominalised, SectionSet, ViewRef};
 
-use crate::agreement::{Grant, Purpose, Retention, UseInCourt};
+use crate::agreement::{Digest, Grant, Purpose, Retention, UseInCourt};
 use crate::cedar::grant::GrantRef;
+use crate::consent::HeldConsent;
 use crate::lane::Window;
 
 /// By which way a grant lets a record go.
@@ -54,6 +55,9 @@ pub struct Basis {
     /// When a holder passes the record on to a member: the holder's own grant to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub through: Option<GrantRef>,
+    /// Where the originator's consent is needed besides: SHA-256 of its signed answer.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
+    pub consent: Option<Digest>,
     /// By which way.
     pub way: Way,
     /// The sections that go on this basis.
@@ -72,12 +76,27 @@ impl Basis {
         Self {
             grant: reference.clone(),
             through: None,
+            consent: None,
             way,
             sections: SectionSet::EMPTY,
             purposes: grant.purposes.clone(),
             use_in_court: grant.use_in_court,
             retention: grant.retention,
         }
+    }
+
+    /// With the originator's consent, where that is needed: for its purpose only, and under its agreement only. None when it
+    /// is for another.
+    pub(crate) fn approved(self, consent: Option<&HeldConsent>) -> Option<Self> {
+        let Some(HeldConsent { terms, digest, .. }) = consent else {
+            return Some(self);
+        };
+        let fits = self.grant.agreement == terms.agreement && self.purposes.contains(&terms.purpose);
+        fits.then(|| Self {
+            consent: Some(*digest),
+            purposes: [terms.purpose].into(),
+            ..self
+        })
     }
 
     /// The originator's terms travel with its records: of two grants in a row the stricter terms bind. None when they have no
@@ -104,11 +123,19 @@ impl fmt::Display for Basis {
             (Some(through), _) => write!(f, ", onward through {through}"),
             (None, Way::Upstream) => f.write_str(", upstream"),
             (None, _) => Ok(()),
+        }?;
+        match &self.consent {
+            Some(consent) => write!(f, ", by consent {consent}"),
+            None => Ok(()),
         }
     }
 }
 
-/// Permission to disclose records of one class to one receiver, for a time.
+fn as_text<S: serde::Serializer>(consent: &Option<Digest>, serializer: S) -> Result<S::Ok, S::Error> {
+    consent.map(|digest| digest.to_string()).serialize(serializer)
+}
+
+/// Permission to disclose records of one class to one receiver, for a time; where it takes a consent, one entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Permit(Arc<Terms>);
 
@@ -117,20 +144,30 @@ struct Terms {
     origin: MemberId,
     receiver: MemberId,
     class: Box<[u8]>,
+    /// The leaf hash of the only entry that it is for; none: every entry of the class.
+    entry: Option<Hash>,
     sections: SectionSet,
     bases: Vec<Basis>,
     window: Window,
 }
 
 impl Permit {
-    pub(crate) fn new(origin: MemberId, receiver: MemberId, class: &[u8], bases: Vec<Basis>, window: Window) -> Self {
+    /// For records of `class`, or for the one entry of them that is named by its leaf hash.
+    pub(crate) fn new(
+        (origin, receiver): (&MemberId, &MemberId),
+        class: &[u8],
+        entry: Option<Hash>,
+        bases: Vec<Basis>,
+        window: Window,
+    ) -> Self {
         let sections = bases
             .iter()
             .fold(SectionSet::EMPTY, |all, basis| all.union(basis.sections));
         Self(Arc::new(Terms {
-            origin,
-            receiver,
+            origin: origin.clone(),
+            receiver: receiver.clone(),
             class: class.into(),
+            entry,
             sections,
             bases,
             window,
@@ -185,7 +222,8 @@ impl Permit {
     /// Whether the permit is for `view` at `now` (seconds since 1970).
     #[must_use]
     pub fn covers(&self, view: &ViewRef<'_>, now: u64) -> bool {
-        self.0.window.contains(now) && view.class_bytes() == Some(&*self.0.class)
+        let is_entry = |entry: Hash| view.leaf_hash() == entry;
+        self.0.window.contains(now) && view.class_bytes() == Some(&*self.0.class) && self.0.entry.is_none_or(is_entry)
     }
 
     /// What of `view` may go at `now` (seconds since 1970): the permitted sections, or the leaf hash alone when the permit is

@@ -12,6 +12,7 @@ use icomm_pki::{MemberId, Role};
 use crate::agreement::Purpose;
 use crate::book::{Book, Change, Document, DocumentKind, Refusal};
 use crate::cedar::overlay::Overlay;
+use crate::consent::Consents;
 use crate::decision::{Decision, Receiver, Request, decide};
 use crate::directory::KeyDirectory;
 use crate::lane::{Lane, Route, Sources};
@@ -36,6 +37,7 @@ pub(crate) struct Snapshot {
     pub(crate) book: Arc<Book>,
     pub(crate) directory: Arc<dyn KeyDirectory>,
     pub(crate) overlays: Arc<[Overlay]>,
+    pub(crate) consents: Arc<Consents>,
 }
 
 impl Snapshot {
@@ -44,6 +46,7 @@ impl Snapshot {
             book: &self.book,
             directory: self.directory.as_ref(),
             overlays: &self.overlays,
+            consents: &self.consents,
         }
     }
 }
@@ -57,6 +60,7 @@ impl Policy {
             book: book.into(),
             directory,
             overlays: overlays.into(),
+            consents: Arc::default(),
         };
         Self(Arc::new(Shared {
             generation: AtomicU64::new(1),
@@ -129,6 +133,7 @@ impl Policy {
             receiver,
             purpose,
             class,
+            entry,
             now,
         } = *request;
         let Receiver { member: receiver, role } = receiver;
@@ -140,7 +145,9 @@ impl Policy {
             role: *role,
             purpose,
         };
-        decide(&Lane::open(route, snapshot.sources(), now), origin, receiver, class)
+        let lane = Lane::open(route, snapshot.sources(), now);
+        let entry = lane.answer.as_ref().ok().and_then(|lane| lane.consent_to(entry));
+        decide(&lane, origin, receiver, class, entry)
     }
 
     /// What one link to `receiver` decides by, with the owner as holder. Towards the global node it yields nothing but
@@ -168,13 +175,13 @@ impl Policy {
         self.0.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn changing(&self) -> MutexGuard<'_, ()> {
+    pub(crate) fn changing(&self) -> MutexGuard<'_, ()> {
         self.0.change.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes the next generation. `change` does what it does to the book in place, unless somebody is reading the old one
     /// just now: then to a copy.
-    fn replace<T>(&self, _changing: &MutexGuard<'_, ()>, change: impl FnOnce(&mut Snapshot) -> T) -> T {
+    pub(crate) fn replace<T>(&self, _changing: &MutexGuard<'_, ()>, change: impl FnOnce(&mut Snapshot) -> T) -> T {
         let mut current = self.0.current.write().unwrap_or_else(PoisonError::into_inner);
         let snapshot = Arc::make_mut(&mut current);
         let answer = change(snapshot);

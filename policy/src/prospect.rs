@@ -12,7 +12,7 @@ use crate::agreement::{Agreement, AgreementId, Ratified};
 use crate::book::{Change, Refusal};
 use crate::class::CLASS_BYTES_MAX;
 use crate::decision::Receiver;
-use crate::earlier::weigh;
+use crate::earlier::{weigh, weigh_consented};
 use crate::lane::{Lane, Route};
 use crate::policy::{Policy, Snapshot};
 use crate::session::REMEMBERED_CLASSES_MAX;
@@ -122,6 +122,11 @@ impl Comparison {
                 answer
             }
         };
+        let consented = |lane: &Option<Lane>| weigh_consented(lane.as_ref()?, &self.origin, class, view);
+        let (now, then) = (
+            consented(&self.now).unwrap_or(now),
+            consented(&self.then).unwrap_or(then),
+        );
         (now.intersection(view.sections()), then.intersection(view.sections()))
     }
 }

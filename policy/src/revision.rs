@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   esa@3,ke-ug@1/rilo-ug@2;8f5c…            first leg / second leg ; SHA-256 of laws and directory facts, 16 bytes
+//!   esa@3/rilo-ug@2;8f5c…;12                 where consents count: the number of the latest that does
 //! ```
 //!
 //! Two lanes of one revision decide alike. Whoever received under an earlier revision names it, and the sender finds out what
@@ -32,6 +33,7 @@ pub struct Revision {
     /// None: too many to be named.
     named: Option<Legs>,
     surroundings: Surroundings,
+    consents: Option<u64>,
 }
 
 /// The versions whose grants make up each leg.
@@ -91,8 +93,13 @@ impl Surroundings {
 }
 
 impl Revision {
-    /// Of a lane with these grants.
-    pub(crate) fn new(first: &[&CompiledGrant], second: &[&CompiledGrant], surroundings: Surroundings) -> Self {
+    /// Of a lane with these grants, and the consents up to this number.
+    pub(crate) fn new(
+        first: &[&CompiledGrant],
+        second: &[&CompiledGrant],
+        surroundings: Surroundings,
+        consents: Option<u64>,
+    ) -> Self {
         let versions = |grants: &[&CompiledGrant]| {
             let version = |grant: &&CompiledGrant| (grant.reference.agreement.clone(), grant.reference.version);
             grants.iter().map(version).collect()
@@ -103,16 +110,18 @@ impl Revision {
                 second: versions(second),
             },
             surroundings,
+            consents,
         )
     }
 
-    fn of(legs: Legs, surroundings: Surroundings) -> Self {
+    fn of(legs: Legs, surroundings: Surroundings, consents: Option<u64>) -> Self {
         let list = |versions: &BTreeSet<(AgreementId, u32)>| {
             let words: Vec<String> = versions.iter().map(|(id, version)| format!("{id}@{version}")).collect();
             words.join(",")
         };
+        let consented = consents.map(|number| format!(";{number}")).unwrap_or_default();
         let text = format!(
-            "{}/{};{}",
+            "{}/{};{}{consented}",
             list(&legs.first),
             list(&legs.second),
             HEXLOWER.encode(&surroundings.0)
@@ -122,6 +131,7 @@ impl Revision {
                 text: text.into(),
                 named: Some(legs),
                 surroundings,
+                consents,
             };
         }
         let hashed = format!("#{}", HEXLOWER.encode(&Sha256::digest(text)));
@@ -129,6 +139,7 @@ impl Revision {
             text: hashed.into(),
             named: None,
             surroundings,
+            consents,
         }
     }
 
@@ -136,6 +147,11 @@ impl Revision {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// The number of the latest consent that counted; none if none did.
+    pub(crate) const fn consents(&self) -> Option<u64> {
+        self.consents
     }
 
     /// Whether a version's grants have part in a leg; none when the versions are not named.
@@ -164,6 +180,10 @@ impl FromStr for Revision {
         }
         let (legs, surroundings) = text.split_once(';').ok_or(InvalidRevision)?;
         let (first, second) = legs.split_once('/').ok_or(InvalidRevision)?;
+        let (surroundings, consents) = match surroundings.split_once(';') {
+            Some((surroundings, number)) => (surroundings, Some(number.parse().map_err(|_| InvalidRevision)?)),
+            None => (surroundings, None),
+        };
         let surroundings = HEXLOWER
             .decode(surroundings.as_bytes())
             .ok()
@@ -173,7 +193,7 @@ impl FromStr for Revision {
             first: versions(first)?,
             second: versions(second)?,
         };
-        let revision = Self::of(legs, Surroundings(surroundings));
+        let revision = Self::of(legs, Surroundings(surroundings), consents);
         // One text for each.
         (*revision.text == *text).then_some(revision).ok_or(InvalidRevision)
     }
@@ -195,6 +215,10 @@ mod tests {
     use super::*;
 
     fn revision(first: &[(&str, u32)], second: &[(&str, u32)]) -> Revision {
+        revision_with(first, second, None)
+    }
+
+    fn revision_with(first: &[(&str, u32)], second: &[(&str, u32)], consents: Option<u64>) -> Revision {
         let set = |versions: &[(&str, u32)]| {
             let version = |(id, version): &(&str, u32)| (id.parse().unwrap(), *version);
             versions.iter().map(version).collect()
@@ -205,6 +229,7 @@ mod tests {
                 second: set(second),
             },
             Surroundings([7; 16]),
+            consents,
         )
     }
 
@@ -214,6 +239,8 @@ mod tests {
             revision(&[], &[]),
             revision(&[("ke-ug", 1)], &[]),
             revision(&[("ke-ug", 1), ("esa", 12)], &[("rilo-ug", u32::MAX)]),
+            revision_with(&[("esa", 12)], &[("rilo-ug", 2)], Some(0)),
+            revision_with(&[("esa", 12)], &[("rilo-ug", 2)], Some(u64::MAX)),
         ] {
             assert_eq!(revision.as_str().parse::<Revision>().unwrap(), revision);
         }
@@ -233,6 +260,10 @@ mod tests {
             &good.replace("esa@1", "ESA@1"),
             &good.replace(";07", ";zz"),
             &good[..good.len() - 1],
+            &format!("{good};"),
+            &format!("{good};07"),
+            &format!("{good};7;7"),
+            &format!("{good};-1"),
             &format!("#{}", "0".repeat(64)),
             &"x".repeat(REVISION_BYTES_MAX + 1),
         ] {

@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use icomm_pki::MemberId;
+use icomm_proto::log::Hash;
 use icomm_proto::{NotDenominalised, SectionSet, ViewRef};
 
 use crate::agreement::Purpose;
@@ -110,6 +111,9 @@ struct Memory {
     places: HashMap<Arc<[u8]>, usize>,
     /// The place of the answer before: neighbours in a log are often alike.
     last: usize,
+    /// The answers about entries that a consent is for, by leaf hash.
+    /// INVARIANT: no more of them than the lane has consents.
+    consented: HashMap<Hash, Decision>,
     /// The answer to what is not remembered: entries without a class, or with an enormous one.
     passing: Decision,
 }
@@ -160,7 +164,7 @@ impl PeerSession {
     /// What the policy says of `view`, a record of `origin`, at `now` (seconds since 1970).
     pub fn decide(&mut self, origin: &MemberId, view: &ViewRef<'_>, now: u64) -> &Decision {
         let (memory, receiver) = self.memory(origin, now);
-        memory.decide(origin, receiver, view.class_bytes())
+        memory.decide(origin, receiver, view)
     }
 
     /// What of `view`, a record of `origin`, goes to the receiver at `now` (seconds since 1970).
@@ -219,15 +223,21 @@ impl Memory {
             answers: Vec::new(),
             places: HashMap::new(),
             last: 0,
+            consented: HashMap::new(),
             passing,
         }
     }
 
-    fn decide(&mut self, origin: &MemberId, receiver: &MemberId, class: Option<&[u8]>) -> &Decision {
-        let class = match class {
+    fn decide(&mut self, origin: &MemberId, receiver: &MemberId, view: &ViewRef<'_>) -> &Decision {
+        if self.lane.answer.as_ref().is_ok_and(Lane::has_consents)
+            && let Some(leaf) = self.decide_consented(origin, receiver, view)
+        {
+            return self.consented.get(&leaf).unwrap_or(&self.passing);
+        }
+        let class = match view.class_bytes() {
             Some(class) if class.len() <= CLASS_BYTES_MAX => class,
             other => {
-                self.passing = decide(&self.lane, origin, receiver, other);
+                self.passing = decide(&self.lane, origin, receiver, other, None);
                 return &self.passing;
             }
         };
@@ -235,12 +245,23 @@ impl Memory {
             Some((known, _)) if **known == *class => self.last,
             _ => match self.places.get(class) {
                 Some(place) => *place,
-                None => self.learn(class, decide(&self.lane, origin, receiver, Some(class))),
+                None => self.learn(class, decide(&self.lane, origin, receiver, Some(class), None)),
             },
         };
         self.last = place;
         // INVARIANT: every place in `places` is that of an answer; were it not, nothing would go.
         self.answers.get(place).map_or(&self.passing, |(_, decision)| decision)
+    }
+
+    /// Remembers the answer about an entry that a consent is for; gives its leaf hash.
+    fn decide_consented(&mut self, origin: &MemberId, receiver: &MemberId, view: &ViewRef<'_>) -> Option<Hash> {
+        let (consent, leaf) = self.lane.answer.as_ref().ok()?.consent_of(view)?;
+        if !self.consented.contains_key(&leaf) {
+            let entry = Some((consent, leaf));
+            let decision = decide(&self.lane, origin, receiver, view.class_bytes(), entry);
+            self.consented.insert(leaf, decision);
+        }
+        Some(leaf)
     }
 
     fn learn(&mut self, class: &[u8], decision: Decision) -> usize {

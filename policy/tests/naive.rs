@@ -510,6 +510,7 @@ fn decisions_agree_with_a_naive_model() {
                 receiver: &to,
                 purpose,
                 class: Some(&bytes),
+                entry: None,
                 now,
             };
             let decision = policy.decide(&request);

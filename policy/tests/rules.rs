@@ -86,6 +86,7 @@ impl<'a> Ask<'a> {
             receiver,
             purpose: *purpose,
             class,
+            entry: None,
             now: *now,
         })
     }
@@ -680,6 +681,7 @@ fn an_explanation_says_what_goes_and_which_rule_stops_the_rest() {
             receiver: &receiver,
             purpose,
             class,
+            entry: None,
             now: NOON,
         };
         policy.explain(&request, record.sections())

@@ -101,11 +101,17 @@ pub enum Domain {
     Handover,
     /// That the time for which entries were given is over, by who had them.
     Expiry,
+    /// A question to an originator whether a record may go onward, by who asks.
+    ConsentRequest,
+    /// An originator's answer to such a question.
+    Consent,
+    /// That such an answer has arrived, by who asked.
+    ConsentSeen,
 }
 
 impl Domain {
     /// Every domain.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Agreement,
         Self::Suspension,
         Self::Acknowledgement,
@@ -118,6 +124,9 @@ impl Domain {
         Self::Backup,
         Self::Handover,
         Self::Expiry,
+        Self::ConsentRequest,
+        Self::Consent,
+        Self::ConsentSeen,
     ];
 
     /// The domain's name in the signed bytes. Names never change and are never used again for something else.
@@ -135,6 +144,9 @@ impl Domain {
             Self::Backup => "backup",
             Self::Handover => "handover",
             Self::Expiry => "expiry",
+            Self::ConsentRequest => "consent-request",
+            Self::Consent => "consent",
+            Self::ConsentSeen => "consent-seen",
         }
     }
 

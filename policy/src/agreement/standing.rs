@@ -183,6 +183,12 @@ impl<T: Statement> Signed<T> {
             .ok_or(InvalidStatement::NotCanonical)
     }
 
+    /// What it says, whoever signed it.
+    #[must_use]
+    pub const fn statement(&self) -> &T {
+        &self.statement
+    }
+
     /// The stored and sent form.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {

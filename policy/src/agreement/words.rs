@@ -374,14 +374,14 @@ serialize_as_text!(AgreementId Day Side HandlingCode Purpose);
 deserialize_from_text!(AgreementId Side);
 
 /// Section sets as lists of names, `["case", "exact"]`: easier to read in a contract than `case+exact`.
-pub(super) mod section_list {
+pub(crate) mod section_list {
     use super::{Deserialize, Deserializer, SectionKind, SectionSet, Serializer};
 
-    pub(in super::super) fn serialize<S: Serializer>(set: &SectionSet, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(set: &SectionSet, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(set.iter().map(SectionKind::name))
     }
 
-    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SectionSet, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SectionSet, D::Error> {
         Ok(Vec::<SectionKind>::deserialize(deserializer)?.into_iter().collect())
     }
 }
