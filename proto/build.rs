@@ -14,7 +14,7 @@ mod drafts;
 #[path = "build/sections.rs"]
 mod sections;
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "icomm/v1/sensitivity.proto",
     "icomm/v1/record.proto",
     "icomm/v1/recall.proto",
@@ -26,6 +26,7 @@ const FILES: [&str; 11] = [
     "icomm/v1/backup.proto",
     "icomm/v1/retention.proto",
     "icomm/v1/photo.proto",
+    "icomm/v1/consent.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

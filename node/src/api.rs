@@ -1,6 +1,6 @@
 //! The local API: how programs of this installation, and the command line, talk to the node.
 //!
-//! Two doors, the same gRPC services (`icomm.v1.Node`, `Audit`, `Parcels`, `Backups`, `Retention` and `Photos`, with reflection and the
+//! Two doors, the same gRPC services (`icomm.v1.Node`, `Audit`, `Parcels`, `Backups`, `Retention`, `Photos` and `Consents`, with reflection and the
 //! standard health service): a Unix socket that only this user can open, and, if the settings name an address, TCP with mutual TLS for node
 //! certificates of the same member.
 //! Beside them a small HTTP server for Prometheus and health probes, in clear and therefore on loopback.
@@ -15,8 +15,9 @@
 use std::{sync::Arc, time::Duration};
 
 use icomm_proto::v1::{
-    FILE_DESCRIPTOR_SET, audit_server::AuditServer, backups_server::BackupsServer, node_server::NodeServer,
-    parcels_server::ParcelsServer, photos_server::PhotosServer, retention_server::RetentionServer,
+    FILE_DESCRIPTOR_SET, audit_server::AuditServer, backups_server::BackupsServer, consents_server::ConsentsServer,
+    node_server::NodeServer, parcels_server::ParcelsServer, photos_server::PhotosServer,
+    retention_server::RetentionServer,
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,7 @@ use crate::{config::Config, environment::Environment, node::Node};
 mod audit;
 mod backups;
 pub mod client;
+mod consents;
 pub(crate) mod convert;
 mod door;
 mod http;
@@ -46,7 +48,7 @@ pub use door::BindError;
 /// How often the health service asks the node.
 const HEALTH_CHECK: Duration = Duration::from_secs(1);
 /// The full names of the services, as the health service knows them; the empty name stands for the whole process.
-const SERVICES: [&str; 7] = [
+const SERVICES: [&str; 8] = [
     "",
     "icomm.v1.Node",
     "icomm.v1.Audit",
@@ -54,6 +56,7 @@ const SERVICES: [&str; 7] = [
     "icomm.v1.Backups",
     "icomm.v1.Retention",
     "icomm.v1.Photos",
+    "icomm.v1.Consents",
 ];
 
 /// Pause between HTTP/2 pings.
@@ -155,6 +158,10 @@ impl Api {
             .max_decoding_message_size(bytes_max)
             .max_encoding_message_size(bytes_max);
 
+        let consents = ConsentsServer::new(consents::Service::new(node.clone()))
+            .max_decoding_message_size(bytes_max)
+            .max_encoding_message_size(bytes_max);
+
         report(&health, &node).await;
         let beside = tokio::spawn(beside(node.clone(), health, http, metrics, stop.clone()));
         let incoming = doors.open(stop.clone());
@@ -171,6 +178,7 @@ impl Api {
             .add_service(backups)
             .add_service(retention)
             .add_service(photos)
+            .add_service(consents)
             .add_service(health_service)
             .add_service(reflection)
             .add_service(reflection_alpha)

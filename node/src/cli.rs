@@ -13,6 +13,7 @@ use crate::demo::Demo;
 mod agreement;
 mod audit;
 mod backup;
+mod consent;
 mod context;
 mod doctor;
 mod exit;
@@ -76,6 +77,9 @@ enum Command {
     /// How long what partners gave is kept: list, run.
     #[command(subcommand)]
     Retention(retention::Retention),
+    /// Leave to pass records on: ask, list, show, approve, refuse, revoke.
+    #[command(subcommand)]
+    Consent(consent::Consent),
     /// Links to partners: list, test.
     #[command(subcommand)]
     Link(link::Link),
@@ -120,6 +124,7 @@ fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
             Command::Record(command) => command.run(context).await,
             Command::Agreement(command) => command.run(context).await,
             Command::Retention(command) => command.run(context).await,
+            Command::Consent(command) => command.run(context).await,
             Command::Link(command) => command.run(context).await,
             Command::Log(command) => command.run(context).await,
             Command::Audit(command) => command.run(context).await,

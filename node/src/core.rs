@@ -13,6 +13,7 @@
 //! | [`delivery`] | what of a stretch of a log goes to a peer, and the note of it |
 //! | [`exchange`] | what all links share; performs what sessions decide |
 //! | [`law`] | the agreements and the trust bundle in force |
+//! | [`consents`] | what was asked of originators and answered |
 //! | [`routes`] | whom to ask for which log |
 //! | [`disclosure`] | the durable note of what was disclosed |
 //! | [`ledger`] | the notes of disclosures as a signed log of their own |
@@ -22,6 +23,7 @@
 //! | [`receipt`] | the receiver's signature over what it stored |
 //! | [`tally`] | what is held of a log, counted while verifying it |
 
+pub mod consents;
 pub mod delivery;
 pub mod disclosure;
 pub mod exchange;

@@ -27,6 +27,7 @@ use crate::store::{Journal, Restricting, Store};
 mod agreements;
 mod backups;
 pub(crate) mod checks;
+mod consents;
 mod correct;
 mod disclosures;
 mod holdings;
@@ -43,6 +44,7 @@ mod who;
 
 pub use agreements::{AgreementError, AgreementStatus, SuspensionState, sign};
 pub use checks::{Check, Health, Level, Status};
+pub use consents::{About, ConsentError, Decided, ID_CHARS_MIN, Question};
 pub use correct::{CorrectError, Recalled};
 pub use disclosures::{Disclosed, DisclosuresError, DisclosuresPage, RecordEntry, Wanted};
 pub use holdings::{Forked, HeldEntry, HoldingsError, LogStatus, State};

@@ -452,7 +452,7 @@ fn contribution() -> Terms {
 fn operation_data_goes_to_the_root_with_the_owners_approval_only() {
     let world = world();
     let root = |holder: &str, agreed: Terms| {
-        let policy = policy(&world, holder, &[agreed.clone()], vec![]);
+        let policy = policy(&world, holder, std::slice::from_ref(&agreed), vec![]);
         let (ordinary, ours, other) = (
             record(1, 1, &class("KE")),
             record(2, 1, &of("DEMETER-9")),

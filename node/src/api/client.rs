@@ -11,8 +11,8 @@ use std::{
 use hyper_util::rt::TokioIo;
 use icomm_pki::{CertificateDer, NodeCredentials, VerifiedBundle, tls};
 use icomm_proto::v1::{
-    audit_client::AuditClient, backups_client::BackupsClient, node_client::NodeClient, parcels_client::ParcelsClient,
-    photos_client::PhotosClient, retention_client::RetentionClient,
+    audit_client::AuditClient, backups_client::BackupsClient, consents_client::ConsentsClient, node_client::NodeClient,
+    parcels_client::ParcelsClient, photos_client::PhotosClient, retention_client::RetentionClient,
 };
 use rustls_pki_types::{ServerName, pem::PemObject};
 use tokio::net::{TcpStream, UnixStream};
@@ -36,6 +36,9 @@ pub type Auditor = AuditClient<Channel>;
 
 /// A connected client of the backup calls.
 pub type Keeper = BackupsClient<Channel>;
+
+/// A connected client of the calls about consent.
+pub type Consenting = ConsentsClient<Channel>;
 
 /// A connected client of the parcel calls.
 pub type Poster = ParcelsClient<Channel>;
@@ -111,6 +114,18 @@ pub async fn audit(address: &Address, config: &Config) -> Result<Auditor, Connec
     let channel = channel(address, config).await?;
     let bytes_max = config.api.message_bytes_max;
     Ok(AuditClient::new(channel)
+        .max_decoding_message_size(bytes_max)
+        .max_encoding_message_size(bytes_max))
+}
+
+/// Connects to the node's API for consent.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn consents(address: &Address, config: &Config) -> Result<Consenting, ConnectError> {
+    let channel = channel(address, config).await?;
+    let bytes_max = config.api.message_bytes_max;
+    Ok(ConsentsClient::new(channel)
         .max_decoding_message_size(bytes_max)
         .max_encoding_message_size(bytes_max))
 }

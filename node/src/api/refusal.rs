@@ -20,7 +20,7 @@ use crate::{
     issuer::IssueError,
     link::InvalidParcel,
     node::{
-        AgreementError, AttachError, CorrectError, DisclosuresError, ExportParcelError, HoldingsError,
+        AgreementError, AttachError, ConsentError, CorrectError, DisclosuresError, ExportParcelError, HoldingsError,
         ImportParcelError, ProofError, RetentionError, SubmitError,
     },
     sessions::PostError,
@@ -64,6 +64,32 @@ impl From<AgreementError> for Status {
                 Code::NotFound
             }
             AgreementError::Holdings(holdings) => of_holdings(holdings),
+        };
+        Self::new(code, chain(&error))
+    }
+}
+
+impl From<ConsentError> for Status {
+    fn from(error: ConsentError) -> Self {
+        let code = match &error {
+            ConsentError::Word(_) | ConsentError::WhichAgreement(_) | ConsentError::Ambiguous(_) => {
+                Code::InvalidArgument
+            }
+            ConsentError::UnknownRecord(_) | ConsentError::UnknownMember(_) | ConsentError::Unknown(_) => {
+                Code::NotFound
+            }
+            ConsentError::OwnRecord(_)
+            | ConsentError::NotGlobal(_)
+            | ConsentError::NotHeld(_)
+            | ConsentError::Forbidden(_)
+            | ConsentError::TooMuch { .. }
+            | ConsentError::OtherAgreement { .. }
+            | ConsentError::NotOurs(_)
+            | ConsentError::Answered(_)
+            | ConsentError::NotApproved
+            | ConsentError::Unasked(_) => Code::FailedPrecondition,
+            ConsentError::Adopt(adopt) => of_adopt(adopt),
+            ConsentError::Holdings(holdings) => of_holdings(holdings),
         };
         Self::new(code, chain(&error))
     }
@@ -216,6 +242,7 @@ fn of_adopt(error: &AdoptError) -> Code {
         AdoptError::UnknownKind | AdoptError::Statement(_) => Code::InvalidArgument,
         AdoptError::Refused(_) | AdoptError::Bundle(_) => Code::FailedPrecondition,
         AdoptError::UnknownAgreement(_) => Code::NotFound,
+        AdoptError::Consent(_) => Code::FailedPrecondition,
         AdoptError::Store(store) => of_store(store),
     }
 }

@@ -10,7 +10,8 @@ use tonic::transport::Channel;
 use super::{exit::Failure, output::Output};
 use crate::{
     api::client::{
-        Address, Auditor, Client, Keeper, Photographer, Poster, audit, backups, connect, parcels, photos, retention,
+        Address, Auditor, Client, Consenting, Keeper, Photographer, Poster, audit, backups, connect, consents, parcels,
+        photos, retention,
     },
     config::Config,
 };
@@ -85,6 +86,12 @@ impl Context {
     pub async fn auditor(&self) -> Result<Auditor, Failure> {
         let (address, config) = self.node()?;
         Ok(audit(&address, &config).await?)
+    }
+
+    /// A client of the running node's calls about consent.
+    pub async fn consents(&self) -> Result<Consenting, Failure> {
+        let (address, config) = self.node()?;
+        Ok(consents(&address, &config).await?)
     }
 
     /// A client of the running node's parcel calls.

@@ -36,6 +36,7 @@ named!(
     HeldPhoto,
     AgreementPreview,
     BackupSummary,
+    ConsentStatus,
     Disclosure,
     DisclosuresStatus,
     ParcelSummary,

@@ -21,6 +21,7 @@ use icomm_proto::log::Hash;
 use icomm_proto::{Origin, v1};
 use prost::Message;
 
+use super::consents::Desk;
 use super::feed::Prepared;
 use super::law::{Audience, Law};
 use super::recall::Voids;
@@ -35,6 +36,7 @@ use super::{
 use crate::environment::Environment;
 use crate::store::{Batch, Boundary, NoteLog, Store, StoreError};
 
+mod consenting;
 mod cosigned;
 mod doubts;
 mod expiries;
@@ -143,6 +145,7 @@ pub struct Exchange {
     refills: Mutex<Refills>,
     voids: Voids,
     retaining: Retaining,
+    desk: Desk,
     routes: Mutex<Routes>,
     links: Mutex<BTreeMap<LinkId, Peer>>,
     next_link: AtomicU64,
@@ -172,6 +175,7 @@ impl Exchange {
         let refills = Mutex::new(Refills::open(&*store)?);
         let retaining = Retaining::open(&*store, &local.member, environment.unix_now())?;
         let cosigned = Arc::new(Cosigned::open(&*store, &law.bundle())?);
+        let desk = Desk::open(&*store)?;
         let exchange = Self {
             local,
             environment,
@@ -189,12 +193,14 @@ impl Exchange {
             refills,
             voids: Voids::default(),
             retaining,
+            desk,
             routes,
             links: Mutex::default(),
             next_link: AtomicU64::new(0),
             followed: AtomicU64::new(0),
         };
         exchange.remember_recalls()?;
+        exchange.remember_consents();
         Ok(exchange)
     }
 
@@ -386,18 +392,15 @@ impl Exchange {
         if document.kind() == v1::document::Kind::Fork {
             return self.accused(link, peer, document);
         }
+        if consenting::is_statement(document.kind()) {
+            return self.consented(link, peer, document);
+        }
         match self.law.adopt(document, self.now()) {
             Ok(adopted) => {
                 tracing::info!(peer = %peer.member, adopted = %adopted, "document adopted");
                 self.publish(&adopted.documents, Some((link, document)));
             }
-            Err(error) => {
-                tracing::warn!(peer = %peer.member, %error, "document refused");
-                let code = error.code();
-                metrics::counter!("icomm_refused_documents_total", "peer" => peer.member.to_string(), "code" => code)
-                    .increment(1);
-                self.refused_here(link, peer, document, &error);
-            }
+            Err(error) => self.refused_here(link, peer, document, &error),
         }
     }
 

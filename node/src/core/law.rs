@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 use time::OffsetDateTime;
 
+use super::consents::ConsentFault;
 use super::refused::RefusedDocument;
 use crate::store::{Batch, Store, StoreError};
 
@@ -43,6 +44,9 @@ pub enum AdoptError {
     /// A statement could not be signed.
     #[error(transparent)]
     Statement(#[from] icomm_policy::InvalidStatement),
+    /// A request for consent, or an answer to one.
+    #[error(transparent)]
+    Consent(#[from] ConsentFault),
     /// It could not be kept, so it does not count.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -57,6 +61,7 @@ impl AdoptError {
             Self::Bundle(_) => "invalid-bundle",
             Self::UnknownAgreement(_) => "unknown-agreement",
             Self::Statement(_) => "invalid-statement",
+            Self::Consent(fault) => fault.code(),
             Self::Store(_) => "store",
         }
     }
@@ -215,8 +220,10 @@ impl Law {
     /// Adopts a document from a peer or from an operator; `now` in seconds since 1970.
     pub fn adopt(&self, document: &v1::Document, now: u64) -> Result<Adopted, AdoptError> {
         let kind = match document.kind() {
-            // The proof of a fork is no law: see `Exchange`.
-            Kind::Unspecified | Kind::Fork => return Err(AdoptError::UnknownKind),
+            // The proof of a fork and what is said of consent are no law: see `Exchange`.
+            Kind::Unspecified | Kind::Fork | Kind::ConsentRequest | Kind::Consent | Kind::ConsentSeen => {
+                return Err(AdoptError::UnknownKind);
+            }
             Kind::Bundle => return self.adopt_bundle(&document.document, now),
             Kind::Agreement => DocumentKind::Agreement,
             Kind::Suspension => DocumentKind::Suspension,

@@ -31,7 +31,7 @@ pub struct RefusedDocument {
     pub peer: String,
     /// Whether the partner refused a document of this node's; else this node refused one of the partner's.
     pub by_peer: bool,
-    /// `agreement`, `suspension`, `acknowledgement`, `bundle`, `fork`.
+    /// `agreement`, `suspension`, `acknowledgement`, `bundle`, `fork`, `consent-request`, `consent`, `consent-seen`.
     pub kind: String,
     /// Which agreement, where it could be read.
     pub agreement: Option<String>,
@@ -80,6 +80,9 @@ impl RefusedDocument {
             Kind::Suspension => "suspension",
             Kind::Acknowledgement => "acknowledgement",
             Kind::Fork => "fork",
+            Kind::ConsentRequest => "consent-request",
+            Kind::Consent => "consent",
+            Kind::ConsentSeen => "consent-seen",
         };
         let plain = |letter: &char| letter.is_ascii_lowercase() || *letter == '-';
         Self {
@@ -116,6 +119,11 @@ impl RefusedDocument {
         // A report can be written; were it not, it would be no report.
         let value = serde_json::to_vec(self).unwrap_or_default();
         store.append(Batch::new().set(key, Bytes::from(value)))
+    }
+
+    /// Forgets the report of a document of `peer` that this node did take in the end.
+    pub(crate) fn taken(peer: &MemberId, document: &v1::Document, batch: Batch) -> Batch {
+        batch.forget(Self::here(peer, document, "", "", 0).key())
     }
 
     /// Every report, the newest first.

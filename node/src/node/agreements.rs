@@ -192,6 +192,7 @@ impl Node {
             receiver: &receiver,
             purpose: None,
             class: view.class_bytes(),
+            entry: Some((*id, view.leaf_hash())),
             now: self.0.environment.unix_now(),
         };
         Ok(law.policy().explain(&request, view.sections()))

@@ -223,6 +223,8 @@ impl Node {
                 receiver: &receiver,
                 purpose: None,
                 class: view.class_bytes(),
+                // Who consented to what is known to the holder, not to who was given it.
+                entry: None,
                 now: self.0.environment.unix_now(),
             });
             match decision {

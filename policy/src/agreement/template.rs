@@ -47,10 +47,12 @@ const GRANT_NOTES: &str = r#"
 #             or "restrict": keep it, and show it to nobody. The section case, which identifies nobody, stays
 # onward      whether the receiver may pass records on:
 #               { rule = "none" }          to nobody
-#               { rule = "with-consent" }  record by record; such consent can't be given yet, so to nobody for now
+#               { rule = "with-consent" }  record by record, any section, when the originator's officer has approved it
+#                                          (icomm consent --help)
 #               { rule = "listed", members = ["TZ"], sections = ["case"], handling = "H1" }
 #               { rule = "region", sections = ["case"], handling = "H1" }    to the members of the receiver's region
-#             Only case and exact can go onward, and only to a member that has an agreement with the receiver.
+#             Without consent only case and exact can go onward; and always only to a member that has an agreement with
+#             the receiver.
 # upstream    whether the receiver may pass `case`, nothing else, to the global node
 # under       articles or annexes that the grant rests on; both sides must have accepted them
 # condition   a further condition, e.g.  'resource.report_type == "seizure"'

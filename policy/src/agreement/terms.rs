@@ -214,7 +214,7 @@ impl Onward {
 pub enum OnwardRule {
     /// To nobody.
     None,
-    /// Record by record, when the originator agrees. Such consent can't be given yet, so nothing is passed on.
+    /// Record by record, when the originator consents: [`crate::consent`].
     WithConsent,
     /// To the members listed.
     Listed,

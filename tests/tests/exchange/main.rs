@@ -13,6 +13,7 @@
 
 mod backups;
 mod bench;
+mod consents;
 mod crash;
 mod demo;
 mod foreign;

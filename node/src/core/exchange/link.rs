@@ -150,6 +150,7 @@ impl World for LinkWorld<'_> {
     fn documents_for(&self, hello: &v1::Hello) -> Vec<v1::Document> {
         let mut documents = self.exchange.law.documents_for(&self.link.peer.member, hello);
         documents.extend(self.exchange.forks.documents());
+        documents.extend(self.exchange.consents_for(&self.link.peer));
         documents
     }
 

@@ -10,6 +10,9 @@ use crate::core::session::{Event, Peer};
 impl Exchange {
     /// A peer's document does not count here.
     pub(super) fn refused_here(&self, link: LinkId, peer: &Peer, document: &v1::Document, error: &AdoptError) {
+        tracing::warn!(peer = %peer.member, %error, "document refused");
+        metrics::counter!("icomm_refused_documents_total", "peer" => peer.member.to_string(), "code" => error.code())
+            .increment(1);
         // Ours: it may count when it comes again.
         if matches!(error, AdoptError::Store(_)) {
             return;
@@ -27,6 +30,9 @@ impl Exchange {
 
     /// A peer says that a document of ours does not count there. What was not sent to it is not reported.
     pub(super) fn refused_there(&self, peer: &Peer, refused: &v1::DocumentRefused) {
+        if self.request_declined(refused) {
+            return;
+        }
         let ours = self.law.documents_shared_with(&peer.member);
         let sent = ours
             .iter()

@@ -44,9 +44,7 @@ fn circumstances(cells: &mut Cells<'_>, random: &mut Random) {
     cells.fill("place", || names::city(random));
     let country = cells.text("administration").to_owned();
     cells.fill("customs_office", || format!("{country}-{:03}", 1 + random.below(40)));
-    if random.per_mille(300) {
-        cells.set("operation_id", format!("SYN-OP-{:02}", 1 + random.below(12)));
-    }
+    // No operation: data of one waits for its owner's approval before any of it goes to a global node.
     if random.per_mille(350) {
         let mut related = names::record(random);
         if random.per_mille(300) {

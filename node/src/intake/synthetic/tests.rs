@@ -120,8 +120,9 @@ fn the_long_form_fills_the_template() {
         (blank.map(str::to_owned).collect::<Vec<_>>(), cells)
     };
     let (never, cells) = blank(&long);
-    // What the rows are of, which is a seizure where nothing is said; and the simplified form.
-    assert_eq!(never, ["record_kind", "short_form"]);
+    // What the rows are of, which is a seizure where nothing is said; the simplified form; and operations, whose data would
+    // wait for an approval.
+    assert_eq!(never, ["record_kind", "short_form", "operation_id"]);
     let (_, usually) = blank(&short);
     assert!(cells > 80.0 && usually < 30.0, "{cells} cells, {usually} usually");
 }
