@@ -74,7 +74,7 @@ enum Command {
     /// Agreements, the legal bases: draft, sign, accept, suspend, list, show, explain.
     #[command(subcommand)]
     Agreement(agreement::Agreement),
-    /// How long what partners gave is kept: list, run.
+    /// How long what partners gave is kept: list, run, open.
     #[command(subcommand)]
     Retention(retention::Retention),
     /// Leave to pass records on: ask, list, show, approve, refuse, revoke.

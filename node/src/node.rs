@@ -53,7 +53,7 @@ pub use parcels::{ExportParcelError, ImportParcelError, ParcelRequest, Received,
 pub use photos::{AttachError, Attached, FILES_BYTES_MAX, HeldPhoto, PhotoFile, Target};
 pub use preview::{Counted, Preview, PreviewedChange, Supposed};
 pub use proof::{ProofError, ProofFile, ProofRequest, RECIPIENT_CHARS_MAX};
-pub use retention::RetentionError;
+pub use retention::{RestrictedError, RetentionError};
 pub use run::{LinkStatus, RunError};
 pub use start::{StartError, open_store};
 pub use submit::{BATCH_MAX, Outcome, Submission, SubmitError};

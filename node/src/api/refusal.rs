@@ -21,7 +21,7 @@ use crate::{
     link::InvalidParcel,
     node::{
         AgreementError, AttachError, ConsentError, CorrectError, DisclosuresError, ExportParcelError, HoldingsError,
-        ImportParcelError, ProofError, RetentionError, SubmitError,
+        ImportParcelError, ProofError, RestrictedError, RetentionError, SubmitError,
     },
     sessions::PostError,
     store::StoreError,
@@ -111,6 +111,19 @@ impl From<RetentionError> for Status {
             RetentionError::Delivery(DeliveryError::Store(store)) => of_store(store),
             RetentionError::Delivery(_) => Code::DataLoss,
             RetentionError::Busy => Code::Aborted,
+        };
+        Self::new(code, chain(&error))
+    }
+}
+
+impl From<RestrictedError> for Status {
+    fn from(error: RestrictedError) -> Self {
+        let code = match &error {
+            RestrictedError::Reader => Code::InvalidArgument,
+            RestrictedError::Nothing(_) => Code::NotFound,
+            RestrictedError::Holdings(holdings) => of_holdings(holdings),
+            RestrictedError::Note(store) => of_store(store),
+            RestrictedError::Encoding(_) => Code::Internal,
         };
         Self::new(code, chain(&error))
     }

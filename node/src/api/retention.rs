@@ -4,7 +4,11 @@ use icomm_policy::agreement::Expiry as Then;
 use icomm_proto::v1::{self, retention_server};
 use tonic::{Request, Response, Status};
 
-use super::{meter::observed, service::blocking};
+use super::{
+    convert,
+    meter::observed,
+    service::{blocking, record_id},
+};
 use crate::{
     core::{
         exchange::{Swept, Term, Unknown},
@@ -52,6 +56,23 @@ impl retention_server::Retention for Service {
             blocking(&self.node, |node| {
                 let now = node.now();
                 Ok(reply(node.apply_retention()?, now))
+            })
+            .await
+        })
+        .await
+    }
+
+    async fn open(
+        &self,
+        request: Request<v1::RetentionOpenRequest>,
+    ) -> Result<Response<v1::RetentionOpenReply>, Status> {
+        observed("Open", async {
+            let v1::RetentionOpenRequest { record_id: id, reader } = request.into_inner();
+            let id = record_id(&id)?;
+            blocking(&self.node, move |node| {
+                let opened = node.open_restricted(&id, &reader)?.into_iter();
+                let entries = opened.map(|entry| convert::entry(entry, true)).collect();
+                Ok(v1::RetentionOpenReply { entries })
             })
             .await
         })

@@ -18,7 +18,7 @@ mod correct;
 mod import;
 mod mapping;
 mod photo;
-mod show;
+pub(super) mod show;
 
 /// How many entries `list` asks for at a time.
 const PAGE_ENTRIES: u32 = 500;

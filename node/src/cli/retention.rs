@@ -10,6 +10,7 @@ use super::{
     Context, Exit, Failure,
     json::to_json,
     output::{count, table},
+    record,
 };
 
 /// How long what partners gave is kept
@@ -17,6 +18,7 @@ use super::{
 pub(super) enum Retention {
     List(List),
     Run(Run),
+    Open(Open),
 }
 
 /// What is over soon: by log, grant and day
@@ -64,6 +66,22 @@ pub(super) struct Run {
     as_of: Option<Day>,
 }
 
+/// Show what is shut away of a record, for proceedings begun before its time was over
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Where a grant says `restrict`, what is over is kept and shown to nobody: not by any other command, not to partners. This one shows
+it, to whom it names, and that is noted in the disclosure log first. `icomm audit disclosures --to NAME` shows the note.
+
+Example:
+  icomm retention open 0195e7c2-94a1-7d11-b0c3-5a2a7f6f2b11 --for \"High Court, case 12/2027\"")]
+pub(super) struct Open {
+    /// The record's id
+    record: String,
+    /// Who reads it and what for
+    #[arg(long = "for", value_name = "WHO")]
+    reader: String,
+}
+
 impl Retention {
     pub(super) async fn run(self, context: &Context) -> Result<Exit, Failure> {
         match self {
@@ -80,6 +98,18 @@ impl Retention {
                     true => Exit::Ok,
                     false => Exit::WouldChange,
                 })
+            }
+            Self::Open(Open { record, reader }) => {
+                let request = v1::RetentionOpenRequest {
+                    record_id: record,
+                    reader,
+                };
+                let opened = context.retention().await?.open(request).await?.into_inner();
+                for entry in &opened.entries {
+                    let json = to_json(entry)?;
+                    context.output.answer(&json, || record::show::entry(entry, &json))?;
+                }
+                Ok(Exit::Ok)
             }
             Self::Run(Run { dry_run: false, .. }) => {
                 let request = v1::RetentionApplyRequest {};

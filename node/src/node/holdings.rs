@@ -282,7 +282,7 @@ impl Node {
         regions.iter().flat_map(with).collect()
     }
 
-    fn entry(&self, origin: &Origin, index: u64, item: Item) -> Result<HeldEntry, HoldingsError> {
+    pub(super) fn entry(&self, origin: &Origin, index: u64, item: Item) -> Result<HeldEntry, HoldingsError> {
         let (leaf_hash, view, verified) = match item {
             Item::Withheld(leaf) => (leaf, None, true),
             Item::Disclosed(bytes) => {

@@ -257,9 +257,14 @@ impl Node {
     }
 }
 
-fn check_recipient(recipient: &str) -> Result<(), ProofError> {
+/// Whether a note can say so who has something.
+pub(super) fn is_recipient(recipient: &str) -> bool {
     let printable = !recipient.trim().is_empty() && !recipient.chars().any(char::is_control);
-    if printable && recipient.chars().count() <= RECIPIENT_CHARS_MAX {
+    printable && recipient.chars().count() <= RECIPIENT_CHARS_MAX
+}
+
+fn check_recipient(recipient: &str) -> Result<(), ProofError> {
+    if is_recipient(recipient) {
         Ok(())
     } else {
         Err(ProofError::Recipient)

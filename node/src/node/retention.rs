@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use icomm_policy::agreement::Expiry as Then;
+use icomm_proto::RecordId;
 use thiserror::Error;
 
-use super::Node;
 use super::checks::{Check, Level, check};
+use super::proof::is_recipient;
+use super::{HeldEntry, HoldingsError, Node, RECIPIENT_CHARS_MAX};
 use crate::core::delivery::DeliveryError;
+use crate::core::disclosure::{Note, Terms, seal};
 use crate::core::exchange::{Sweep, Swept, Term};
 use crate::core::retention::DAY_S;
+use crate::store::{Batch, NoteLog, Place, Store, StoreError};
 
 /// Why nothing can be said of what is due, or done about it.
 #[derive(Debug, Error)]
@@ -21,6 +25,28 @@ pub enum RetentionError {
     /// It is being done already.
     #[error("what is due is being gone over already; try again in a moment")]
     Busy,
+}
+
+/// Why nothing that is shut away is shown.
+#[derive(Debug, Error)]
+pub enum RestrictedError {
+    /// Nobody is named.
+    #[error(
+        "say who reads it and what for, in 1 to {RECIPIENT_CHARS_MAX} printable characters: it goes into the disclosure log"
+    )]
+    Reader,
+    /// Of this record nothing is.
+    #[error("nothing of the record `{0}` is shut away here")]
+    Nothing(RecordId),
+    /// What is held can't be read.
+    #[error(transparent)]
+    Holdings(#[from] HoldingsError),
+    /// The note can't be kept, so nothing is shown.
+    #[error("the note of the disclosure can't be kept: {0}")]
+    Note(#[from] StoreError),
+    /// The same.
+    #[error("the note of the disclosure can't be encoded: {0}")]
+    Encoding(#[from] serde_json::Error),
 }
 
 /// What the last look found.
@@ -89,6 +115,49 @@ impl Node {
             unknown: swept.unknown.clone(),
         };
         Ok(swept)
+    }
+
+    /// What is shut away of a record, for proceedings that were begun before its time was over. Notes who reads it first.
+    ///
+    /// # Errors
+    /// Nobody is named, nothing of it is shut away, or the note can't be kept.
+    pub fn open_restricted(&self, record: &RecordId, reader: &str) -> Result<Vec<HeldEntry>, RestrictedError> {
+        if !is_recipient(reader) {
+            return Err(RestrictedError::Reader);
+        }
+        let inner = &self.0;
+        let (mut opened, mut notes) = (Vec::new(), Batch::new());
+        for place in inner.store.find(record)? {
+            let Place { origin, index } = &place;
+            // Past what lies before the journal for everybody else.
+            let Some(item) = inner.journal.entry(origin, *index)? else {
+                continue;
+            };
+            let shown = self.view_at(&place)?.map(|view| view.sections()).unwrap_or_default();
+            let whole = self.entry(origin, *index, item)?;
+            let hidden = whole
+                .view
+                .as_ref()
+                .map(|view| view.sections().difference(shown))
+                .unwrap_or_default();
+            if hidden.is_empty() {
+                continue;
+            }
+            let mut note = Note::of_file(self.now(), reader, origin, *index);
+            let which = note.which(Terms {
+                bases: inner.exchange.expired_under(origin, *index)?.into_iter().collect(),
+                sections: hidden.to_string(),
+            });
+            note.push(Some(which));
+            let note = seal(&note.encode()?, &*inner.environment.entropy);
+            notes = notes.note(NoteLog::disclosures(), note);
+            opened.push(whole);
+        }
+        if opened.is_empty() {
+            return Err(RestrictedError::Nothing(*record));
+        }
+        inner.store.append(notes)?;
+        Ok(opened)
     }
 
     /// Does what is due once a day, beside everything else. A clock that is beyond the end of the trust bundle may be wrong, and

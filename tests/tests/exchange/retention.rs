@@ -207,6 +207,28 @@ async fn what_was_given_for_a_day_is_gone_after_it_and_the_originator_knows() {
     let verified = network.node(&id("PT")).unwrap().verify_log("ES/main").await.unwrap();
     assert!(verified.verified && verified.denominalised == all, "{verified:?}");
 
+    // For proceedings what is shut away is shown, to whom is named, and that is noted.
+    let home = network.node(&id("PT")).unwrap().home();
+    let open = |reader: &str, record: &str| {
+        let mut command = icomm();
+        command
+            .args(["retention", "open", record, "--for", reader, "--home"])
+            .arg(home);
+        command
+    };
+    ends_with(1, &mut open("", &record));
+    let nothing = ends_with(1, &mut open("Court of Lisbon", &every[0].record_id));
+    assert!(text(&nothing.stderr).contains("shut away"), "{}", text(&nothing.stderr));
+    let opened = ends_with(0, &mut open("Court of Lisbon", &record));
+    assert_eq!(words(&canaries.found_in(&opened.stdout)), [COMPANY].into());
+    let noted = answers(&network, "PT", 0, "audit disclosures --origin ES/main");
+    assert_eq!(noted.len(), 1, "{noted:?}");
+    assert!(
+        noted[0]["to"] == "Court of Lisbon" && noted[0]["terms"][0]["sections"] == "companies",
+        "{noted:?}"
+    );
+    assert_eq!(newest(&network, "PT", real).await.1, ["case"]);
+
     // The originator knows of each.
     let holder = |record: &str| {
         let who = answers(&network, "ES", 0, &format!("audit who {record}"));

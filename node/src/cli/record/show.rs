@@ -39,7 +39,7 @@ pub(super) fn outcome(outcome: &v1::Outcome) -> String {
 }
 
 /// One entry with everything disclosed of it.
-pub(super) fn entry(entry: &v1::Entry, json: &Value) -> String {
+pub(in crate::cli) fn entry(entry: &v1::Entry, json: &Value) -> String {
     let mut text = line(entry);
     let _ = write!(text, "\n  leaf hash {}", HEXLOWER.encode(&entry.leaf_hash));
     let _ = write!(text, "\n  verified: {}", yes_no(entry.verified));

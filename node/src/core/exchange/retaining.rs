@@ -4,7 +4,7 @@
 //!   expired/KE/main/<sha256>            v1::Expiry of this node's own, of what is over here
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
@@ -21,6 +21,20 @@ use crate::core::retention::{Came, DAY_S, Expired, Expiry, Receiving, begin, tol
 use crate::store::{Batch, Placement, Store, StoreError};
 
 const EXPIRED_PREFIX: &str = "expired/";
+
+impl Exchange {
+    /// By which grants this node's own time for an entry is over.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn expired_under(&self, origin: &Origin, index: u64) -> Result<BTreeSet<String>, StoreError> {
+        let kept = self.store.scan_state(&format!("{EXPIRED_PREFIX}{origin}/"))?;
+        let read = |(_, bytes): (String, Bytes)| Expiry::read(&v1::Expiry::decode(bytes).ok()?).ok();
+        let words = kept.into_iter().filter_map(read);
+        let of_entry = words.filter(|word| word.of(index) != Default::default());
+        Ok(of_entry.flat_map(|word| word.bases).collect())
+    }
+}
 
 /// Under which the node's own word of an expiry is kept.
 pub(super) fn expired_key(signed: &v1::Expiry) -> String {
