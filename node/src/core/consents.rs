@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use icomm_pki::MemberId;
+use icomm_pki::{Digest32, MemberId};
 use icomm_policy::{AgreementId, Consent, ConsentRefusal, ConsentRequest, Digest, Signed, Thread, Verdict};
 use icomm_proto::v1::{self, document::Kind};
 use prost::Message;
@@ -26,6 +26,8 @@ pub const PENDING_PER_MEMBER_MAX: usize = 1024;
 pub const RELAYED_PER_MEMBER_MAX: usize = 1024;
 /// How long it keeps them: whoever made them sends them again.
 pub const RELAYED_SECONDS_MAX: u64 = 90 * 24 * 60 * 60;
+/// How long after it was given a holder shows an answer that lets nothing go to its originator.
+pub const SHOWN_SECONDS: u64 = RELAYED_SECONDS_MAX;
 /// Statements that follow one hello; the rest goes with the next.
 pub const TOLD_MAX: usize = 1024;
 
@@ -98,6 +100,12 @@ impl<T: icomm_policy::agreement::Statement> Document<T> {
 
     fn read(bytes: &[u8]) -> Option<Self> {
         Signed::parse(bytes).ok().map(Self::new)
+    }
+
+    /// What a hand-over of the signer's key calls it.
+    pub fn signed_digest(&self) -> Digest32 {
+        // What was parsed can be written.
+        Digest32::of_signed(T::DOMAIN, &serde_json::to_vec(self.says()).unwrap_or_default())
     }
 
     /// What it says.

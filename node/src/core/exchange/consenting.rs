@@ -9,14 +9,19 @@
 //! A request is told at every hello until an answer came, an answer until its holder has signed that it has it. So whoever
 //! was away hears of both, and nothing is lost with an office. Everything is signed end to end: who passes it on can neither
 //! change nor make any of it.
+//!
+//! At every hello a holder also shows its originator the answers that it goes by. A node that was put back to an old backup
+//! is found out by that: a holder that forgot a revocation is told it again, an originator that forgot an answer learns it.
 
-use icomm_pki::{MemberId, Role};
-use icomm_policy::{Consent, ConsentRefusal, ConsentRequest, ConsentSeen, Digest, Signed, Subject, Verified};
+use std::collections::BTreeSet;
+
+use icomm_pki::{Digest32, MemberId, Role};
+use icomm_policy::{Consent, ConsentRefusal, ConsentRequest, ConsentSeen, Digest, Signed, Subject, Verdict, Verified};
 use icomm_proto::v1::{self, document::Kind};
 use icomm_proto::{Origin, View, log::Item};
 
 use super::{Exchange, lock};
-use crate::core::consents::{ConsentFault, Document, Kept, TOLD_MAX, document};
+use crate::core::consents::{ConsentFault, Document, Kept, SHOWN_SECONDS, TOLD_MAX, document};
 use crate::core::law::AdoptError;
 use crate::core::refused::RefusedDocument;
 use crate::core::routes::LinkId;
@@ -48,10 +53,27 @@ impl Exchange {
         self.desk.threads()
     }
 
+    /// What this member has signed about consent and still stands by: what a hand-over of its key has to name.
+    pub fn signed_consents(&self) -> BTreeSet<Digest32> {
+        let now = self.now();
+        let mut signed = BTreeSet::new();
+        for kept in self.desk.threads() {
+            let request = kept.open().filter(|request| self.is_own(&request.says().by));
+            signed.extend(request.map(Document::signed_digest));
+            let answer = kept.consent.as_ref().filter(|consent| self.is_own(&consent.says().by));
+            let stands = answer.filter(|answer| answer.says().counts(now) || kept.seen == 0);
+            signed.extend(stands.map(Document::signed_digest));
+        }
+        signed
+    }
+
     /// What a peer is told about consent after the hellos.
     pub(super) fn consents_for(&self, peer: &Peer) -> Vec<v1::Document> {
         let mut told = self.desk.relayed_to(&peer.member, self.now());
         for kept in self.desk.threads() {
+            if let Some(shown) = self.shown_to(&kept, &peer.member) {
+                told.push(shown);
+            }
             let statements = [self.owed_request(&kept), self.owed_answer(&kept)];
             for (member, document) in statements.into_iter().flatten() {
                 if member == peer.member || (self.serves_as_office(peer, &member) && !self.is_linked(&member)) {
@@ -81,6 +103,17 @@ impl Exchange {
         owed.then(|| (holder.clone(), document(Kind::Consent, &consent.bytes)))
     }
 
+    /// The answer that this member goes by, for the originator to compare; not for ever, unless it still lets something go.
+    fn shown_to(&self, kept: &Kept, originator: &MemberId) -> Option<v1::Document> {
+        let now = self.now();
+        let consent = kept.consent.as_ref().filter(|consent| {
+            let says = consent.says();
+            let recent = now.saturating_sub(says.at) < SHOWN_SECONDS;
+            says.by == *originator && self.is_own(&says.holder) && (says.counts(now) || recent)
+        })?;
+        Some(document(Kind::Consent, &consent.bytes))
+    }
+
     /// A statement about consent from a peer.
     pub(super) fn consented(&self, link: LinkId, peer: &Peer, statement: &v1::Document) {
         if let Err(error) = self.take_statement(link, peer, statement) {
@@ -103,8 +136,10 @@ impl Exchange {
             Kind::Consent => {
                 let consent = Consent::verify(bytes, &*bundle).map_err(ConsentFault::from)?;
                 let says = consent.statement();
-                if self.is_own(&says.holder) {
-                    return self.take_answer(link, peer, &consent, statement);
+                match (self.is_own(&says.holder), self.is_own(&says.by)) {
+                    (true, _) => return self.take_answer(link, peer, &consent, statement),
+                    (false, true) => return self.compare_answer(link, peer, &consent),
+                    (false, false) => {}
                 }
                 self.desk.settled(&*self.store, &says.by, says.request);
                 self.pass_on(&says.holder, statement, says.at)
@@ -213,7 +248,9 @@ impl Exchange {
         let _changing = self.desk.change();
         let says = consent.statement();
         let known = self.desk.thread(&says.thread());
-        if self.law.policy().examine_consent(consent).map_err(ConsentFault::from)? {
+        // Of what nobody here asked nothing is kept: there is nothing that a refusal or revocation could end.
+        let concerns = known.is_some() || says.verdict == Verdict::Approved;
+        if concerns && self.law.policy().examine_consent(consent).map_err(ConsentFault::from)? {
             let request = known.as_ref().and_then(|known| known.request.as_ref());
             let request = request.map(|request| (request.says(), request.digest));
             says.answers(request).map_err(ConsentFault::from)?;
@@ -228,6 +265,42 @@ impl Exchange {
         // By the way it came: who passed it on keeps it until it sees this.
         let seen = document(Kind::ConsentSeen, &signed);
         self.mailbox.post(link, Event::Tell(seen));
+        Ok(())
+    }
+
+    /// A holder shows an answer of this member's that it goes by.
+    fn compare_answer(&self, link: LinkId, peer: &Peer, consent: &Verified<Consent>) -> Result<(), AdoptError> {
+        let _changing = self.desk.change();
+        let (says, shown) = (consent.statement(), Document::new(consent.signed().clone()));
+        let by_holder = says.holder == peer.member;
+        let thread = says.thread();
+        let known = self.desk.thread(&thread);
+        let latest = known.as_ref().and_then(|known| known.consent.as_ref());
+        let seen = match latest {
+            Some(latest) if latest.says().version > says.version => {
+                let latest = document(Kind::Consent, &latest.bytes);
+                self.mailbox.post(link, Event::Tell(latest));
+                return Ok(());
+            }
+            Some(latest) if latest.says().version == says.version => {
+                let seen = known.as_ref().map_or(0, |known| known.seen);
+                if latest.digest != shown.digest || seen > 0 || !by_holder {
+                    return Ok(());
+                }
+                self.now()
+            }
+            _ => {
+                tracing::warn!(holder = %says.holder, version = says.version,
+                    "a holder shows an answer of this member's that this node did not remember; it is remembered again");
+                if by_holder { self.now() } else { 0 }
+            }
+        };
+        let kept = Kept {
+            consent: Some(shown),
+            seen,
+            ..known.as_deref().cloned().unwrap_or_default()
+        };
+        self.desk.keep(&*self.store, thread, kept, Batch::new())?;
         Ok(())
     }
 

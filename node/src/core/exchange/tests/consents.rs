@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use icomm_pki::{Digest32, Domain};
 use icomm_policy::agreement::{Purpose, Statement};
 use icomm_policy::consent::{ConsentFormat, ConsentRequestFormat};
 use icomm_policy::{Consent, ConsentRequest, ConsentSeen, Digest, Signed, Subject, Verdict};
 use icomm_proto::SectionSet;
 
 use super::*;
+use crate::core::consents::{PENDING_PER_MEMBER_MAX, TOLD_MAX};
 use crate::core::session::Peer;
 
 const DAY: u64 = 24 * 60 * 60;
@@ -388,7 +390,7 @@ fn an_approval_lets_one_record_go_to_one_member_and_a_revocation_ends_it() {
     let store = node.store.clone();
     let mut node = network.node_over("RILO-ESA", store);
     let (to_ke, did) = node.link(network.peer("KE"), &[]);
-    assert!(told(&did, to_ke).is_empty(), "it was answered");
+    assert_eq!(told(&did, to_ke), [&consent_of(&approval)], "what it goes by");
     let (ug, _) = node.link(network.peer("UG"), &[]);
     assert_eq!(names(&sent(&mut node, ug, &ke).0), 1);
 
@@ -498,4 +500,136 @@ fn who_is_not_linked_is_asked_through_the_office_of_its_region() {
     assert_eq!(told(&did, to_ke), [&request_of(&request)]);
     let (office, did) = node.link(network.peer("RILO-ESA"), &[]);
     assert!(told(&did, office).is_empty());
+}
+
+#[test]
+fn a_holder_put_back_to_before_a_revocation_is_told_it_again() {
+    let (network, mut node, own) = originator();
+    let (office, _) = node.link(network.peer("RILO-ESA"), &[]);
+    let request = asks(&own, 0);
+    node.frame(office, Body::Document(request_of(&request)));
+    let approval = says(&request, 1, Verdict::Approved);
+    let revocation = says(&request, 2, Verdict::Revoked);
+    for consent in [&approval, &revocation] {
+        node.exchange.answer_consent(consent.clone()).unwrap();
+        node.handle(office, Event::Changed);
+        node.frame(office, Body::Document(seen_of(consent)));
+    }
+    let (office, did) = node.link(network.peer("RILO-ESA"), &[]);
+    assert!(told(&did, office).is_empty(), "it signed for both");
+    let did = node.frame(office, Body::Document(consent_of(&approval)));
+    assert_eq!(told(&did, office), [&consent_of(&revocation)]);
+    let did = node.frame(office, Body::Document(consent_of(&revocation)));
+    assert!(told(&did, office).is_empty() && refused(&did, office).is_none());
+}
+
+#[test]
+fn an_originator_put_back_to_before_an_answer_learns_it_from_the_holder_and_can_revoke_it() {
+    let (network, mut node, own) = originator();
+    let (office, _) = node.link(network.peer("RILO-ESA"), &[]);
+    let request = asks(&own, 0);
+    let approval = says(&request, 3, Verdict::Approved);
+    // Not from another key.
+    let forged = Signed::sign(approval.clone(), &key("RILO-ESA")).unwrap().to_bytes();
+    let did = node.frame(office, Body::Document(document(Kind::Consent, forged)));
+    assert_eq!(refused(&did, office), Some("forged-consent"));
+    node.frame(office, Body::Document(consent_of(&approval)));
+    assert!(only(&node).is_approved() && only(&node).seen == UNIX_NOW);
+    let revocation = says(&request, 4, Verdict::Revoked);
+    node.exchange.answer_consent(revocation.clone()).unwrap();
+    let did = node.handle(office, Event::Changed);
+    assert_eq!(told(&did, office), [&consent_of(&revocation)]);
+}
+
+#[test]
+fn what_can_not_be_kept_does_not_count() {
+    let network = Network::new();
+    let store = Arc::new(Failing::default());
+    let (mut node, ke) = holder(&network, store.clone());
+    let (to_ke, _) = node.link(network.peer("KE"), &[]);
+    let (ug, _) = node.link(network.peer("UG"), &[]);
+    let request = asks(&ke, 1);
+    store.fail(true);
+    assert_eq!(node.exchange.ask_consent(request.clone()).unwrap_err().code(), "store");
+    assert!(node.exchange.consents().is_empty());
+    store.fail(false);
+    node.exchange.ask_consent(request.clone()).unwrap();
+    let approval = says(&request, 1, Verdict::Approved);
+    store.fail(true);
+    let did = node.frame(to_ke, Body::Document(consent_of(&approval)));
+    let blamed = refused(&did, to_ke).is_some();
+    assert!(
+        told(&did, to_ke)
+            .iter()
+            .all(|document| document.kind() == Kind::ConsentRequest)
+            && !blamed,
+        "{did:?}"
+    );
+    assert_eq!(sent(&mut node, ug, &ke).1, 0);
+    store.fail(false);
+    let (to_ke, _) = node.link(network.peer("KE"), &[]);
+    let did = node.frame(to_ke, Body::Document(consent_of(&approval)));
+    assert_eq!(told(&did, to_ke), [&seen_of(&approval)]);
+    let (ug, _) = node.link(network.peer("UG"), &[]);
+    assert_eq!(names(&sent(&mut node, ug, &ke).0), 1);
+}
+
+#[test]
+fn refusals_of_what_nobody_asked_fill_nothing() {
+    let network = Network::new();
+    let (mut node, ke) = holder(&network, Arc::new(MemoryStore::new()));
+    let (to_ke, _) = node.link(network.peer("KE"), &[]);
+    for index in 0..3 {
+        let refusal = says(&asks(&ke, index), 1, Verdict::Refused);
+        let did = node.frame(to_ke, Body::Document(consent_of(&refusal)));
+        assert_eq!(told(&did, to_ke), [&seen_of(&refusal)]);
+    }
+    assert!(node.exchange.consents().is_empty());
+}
+
+#[test]
+fn nobody_asks_without_end() {
+    let network = Network::new();
+    let (mut node, ke) = holder(&network, Arc::new(MemoryStore::new()));
+    let many = (0..=PENDING_PER_MEMBER_MAX).map(|serial| ConsentRequest {
+        subject: Subject::Operation {
+            owner: "KE".parse().unwrap(),
+            operation: format!("OP-{serial}").parse().unwrap(),
+        },
+        sections: SectionSet::open(),
+        to: "WCO".parse().unwrap(),
+        ..asks(&ke, 0)
+    });
+    let codes: Vec<_> = many
+        .map(|request| node.exchange.ask_consent(request).map_err(|error| error.code()))
+        .filter_map(Result::err)
+        .collect();
+    assert_eq!(codes, ["too-many-requests"]);
+    let (to_ke, did) = node.link(network.peer("KE"), &[]);
+    assert_eq!(told(&did, to_ke).len(), TOLD_MAX);
+}
+
+#[test]
+fn a_hand_over_of_the_key_names_what_is_still_stood_by() {
+    let (network, mut node, own) = originator();
+    let (office, _) = node.link(network.peer("RILO-ESA"), &[]);
+    assert!(node.exchange.signed_consents().is_empty());
+    let request = asks(&own, 0);
+    node.frame(office, Body::Document(request_of(&request)));
+    assert!(node.exchange.signed_consents().is_empty(), "it is another's");
+    let approval = says(&request, 1, Verdict::Approved);
+    node.exchange.answer_consent(approval.clone()).unwrap();
+    node.frame(office, Body::Document(seen_of(&approval)));
+    let named = Digest32::of_signed(Domain::Consent, &serde_json::to_vec(&approval).unwrap());
+    assert_eq!(node.exchange.signed_consents(), [named].into());
+    let revocation = says(&request, 2, Verdict::Revoked);
+    node.exchange.answer_consent(revocation.clone()).unwrap();
+    let named = Digest32::of_signed(Domain::Consent, &serde_json::to_vec(&revocation).unwrap());
+    assert_eq!(
+        node.exchange.signed_consents(),
+        [named].into(),
+        "until it is signed for"
+    );
+    node.frame(office, Body::Document(seen_of(&revocation)));
+    assert!(node.exchange.signed_consents().is_empty());
 }
