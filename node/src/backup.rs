@@ -19,7 +19,7 @@ mod restoring;
 mod taking;
 
 pub use format::{InvalidBackup, PackError, Unpacking};
-pub use restoring::{RESTORED_KEY, RestoreError, Restored, RestoredMark, restore, verify};
+pub use restoring::{RestoreError, Restored, RestoredMark, restore, verify};
 pub use taking::{BackupError, Source, Taken};
 
 /// Whom one backup is sealed to at most.

@@ -8,13 +8,14 @@
 
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use icomm_pki::MemberKey;
 use icomm_proto::Origin;
 use thiserror::Error;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::core::exchange::Exchange;
+use crate::core::exchange::{Exchange, NotCleared};
 use crate::core::own::{AppendError, OwnLog, Sealed};
 use crate::core::recall::Reason;
 use crate::store::{BATCH_BYTES_MAX, Place, Store, StoreError};
@@ -27,6 +28,8 @@ use writer::Writer;
 
 /// Requests that may wait or be under way.
 const REQUESTS_MAX: usize = 256;
+/// How often it is looked whether the log is certain to be whole, after the start.
+const CLEARED_CHECK: Duration = Duration::from_millis(50);
 /// Bytes of views in one commit at most: with keys and checkpoints it stays below what a batch may hold.
 const COMMIT_BYTES_MAX: usize = BATCH_BYTES_MAX / 8 * 7;
 
@@ -54,6 +57,9 @@ pub enum IssueError {
     /// The commit could not be formed.
     #[error("nothing was issued: {0}")]
     Append(Arc<AppendError>),
+    /// It is not certain that the log is whole.
+    #[error("nothing was issued: {0}")]
+    NotCleared(#[from] NotCleared),
     /// The node is stopping.
     #[error("nothing was issued: the node is stopping")]
     Stopped,
@@ -67,6 +73,7 @@ struct Handle {
     queue: Arc<Queue>,
     // The issuing thread's most of the time, a caller's for a moment.
     writer: Arc<Mutex<Writer>>,
+    exchange: Arc<Exchange>,
     room: Arc<Semaphore>,
     origin: Origin,
 }
@@ -92,7 +99,7 @@ impl Issuer {
             log,
             key,
             store,
-            exchange,
+            exchange: exchange.clone(),
             queue: queue.clone(),
         }));
         thread::spawn({
@@ -103,6 +110,7 @@ impl Issuer {
         Ok(Self(Arc::new(Handle {
             queue,
             writer,
+            exchange,
             room,
             origin,
         })))
@@ -130,6 +138,10 @@ impl Issuer {
         let bytes = records.iter().map(|record| record.view.bytes().len()).sum();
         if bytes > COMMIT_BYTES_MAX {
             return Err(IssueError::TooMuch { bytes });
+        }
+        while let Err(NotCleared::Asking) = self.0.exchange.may_append() {
+            tokio::time::sleep(CLEARED_CHECK).await;
+            self.0.exchange.settle_own();
         }
         let room = self.0.room.clone().acquire_owned().await;
         let room = room.map_err(|_| IssueError::Stopped)?;

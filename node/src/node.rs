@@ -32,10 +32,12 @@ mod correct;
 mod disclosures;
 mod holdings;
 mod ledger;
+pub(crate) mod mark;
 mod parcels;
 mod photos;
 mod preview;
 mod proof;
+mod recovery;
 mod retention;
 mod run;
 pub(crate) mod start;
@@ -118,6 +120,7 @@ impl Node {
             post.clone(),
             law,
         )?);
+        recovery::guard(&config, &store, &exchange, &origin)?;
         let issuer = Issuer::start(OwnLog::new(origin, line), key, store.clone(), exchange.clone())?;
         let sessions = Arc::new(Sessions::new(exchange.clone(), post.clone(), environment.clone()));
         let links = Links::bind(

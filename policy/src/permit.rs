@@ -258,7 +258,8 @@ impl Permit {
     }
 }
 
-/// What a receiver is given of one entry. Only a [`Permit`] makes one that holds more than a hash.
+/// What a receiver is given of one entry. Only a [`Permit`] makes one that holds more than a hash, unless the receiver is the
+/// originator, who gets back what it once signed.
 #[derive(Clone, Copy, Debug)]
 pub struct Disclosed<'a> {
     form: Form<'a>,
@@ -280,6 +281,17 @@ impl<'a> Disclosed<'a> {
     pub(crate) fn withheld(view: &ViewRef<'a>) -> Self {
         Self {
             form: Form::Withheld(view.entry()),
+            permit: None,
+        }
+    }
+
+    /// All that is held of an entry, for its originator.
+    pub(crate) fn returned(view: &ViewRef<'a>) -> Self {
+        Self {
+            form: Form::View {
+                view: *view,
+                sections: SectionSet::ALL,
+            },
             permit: None,
         }
     }
@@ -308,7 +320,7 @@ impl<'a> Disclosed<'a> {
         !matches!(self.form, Form::View { .. })
     }
 
-    /// The permit on which it goes; none when it is withheld.
+    /// The permit on which it goes; none when it is withheld, or goes back to its originator.
     #[must_use]
     pub const fn permit(&self) -> Option<&'a Permit> {
         self.permit

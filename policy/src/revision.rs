@@ -114,6 +114,11 @@ impl Revision {
         )
     }
 
+    /// Under which a member is given back its own records: always all that is held.
+    pub(crate) fn returned() -> Self {
+        Self::of(Legs::default(), Surroundings([0; Surroundings::LEN]), None)
+    }
+
     fn of(legs: Legs, surroundings: Surroundings, consents: Option<u64>) -> Self {
         let list = |versions: &BTreeSet<(AgreementId, u32)>| {
             let words: Vec<String> = versions.iter().map(|(id, version)| format!("{id}@{version}")).collect();

@@ -101,6 +101,8 @@ pub struct PeerSession {
     /// About the originator that was asked for last: a log comes chunk by chunk.
     current: Option<(MemberId, Memory)>,
     others: HashMap<MemberId, Memory>,
+    /// Of the receiver's own records, which need no permit to go back to it.
+    returned: Revision,
 }
 
 /// What was decided about one originator's records.
@@ -127,6 +129,7 @@ impl PeerSession {
             purpose,
             current: None,
             others: HashMap::new(),
+            returned: Revision::returned(),
         }
     }
 
@@ -157,6 +160,9 @@ impl PeerSession {
     }
 
     fn revision(&mut self, origin: &MemberId, now: u64) -> Result<&Revision, Forbidden> {
+        if *origin == self.receiver.member {
+            return Ok(&self.returned);
+        }
         let lane = self.memory(origin, now).0.lane.answer.as_ref();
         lane.map(Lane::revision).map_err(Clone::clone)
     }
@@ -167,8 +173,12 @@ impl PeerSession {
         memory.decide(origin, receiver, view)
     }
 
-    /// What of `view`, a record of `origin`, goes to the receiver at `now` (seconds since 1970).
+    /// What of `view`, a record of `origin`, goes to the receiver at `now` (seconds since 1970). To its originator all that is
+    /// held goes back.
     pub fn disclose<'a>(&'a mut self, origin: &MemberId, view: &ViewRef<'a>, now: u64) -> Disclosed<'a> {
+        if *origin == self.receiver.member {
+            return Disclosed::returned(view);
+        }
         match self.decide(origin, view, now) {
             Decision::Permit(permit) => permit.disclose(view, now),
             Decision::Forbid(_) => Disclosed::withheld(view),

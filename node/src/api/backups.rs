@@ -10,8 +10,11 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{convert, meter::observed, refusal::unreadable};
-use crate::node::Node;
+use super::{convert, meter::observed, refusal::unreadable, service::blocking};
+use crate::{
+    core::exchange::{Missing, MissingPage, OwnStatus, Recovered},
+    node::Node,
+};
 
 /// A piece of a backup on its way to the caller.
 const PIECE_BYTES: usize = 256 << 10;
@@ -53,6 +56,83 @@ impl backups_server::Backups for Service {
             Ok(ReceiverStream::new(receiver).boxed())
         })
         .await
+    }
+
+    async fn recovery_status(
+        &self,
+        request: Request<v1::RecoveryStatusRequest>,
+    ) -> Result<Response<v1::RecoveryStatus>, Status> {
+        observed("RecoveryStatus", async {
+            let from = request.into_inner().missing_from;
+            blocking(&self.node, move |node| {
+                Ok(status(node.own_status()?, node.missing(from)?))
+            })
+            .await
+        })
+        .await
+    }
+
+    async fn finish_recovery(
+        &self,
+        request: Request<v1::FinishRecoveryRequest>,
+    ) -> Result<Response<v1::RecoveryStatus>, Status> {
+        observed("FinishRecovery", async {
+            let accept_missing = request.into_inner().accept_missing;
+            blocking(&self.node, move |node| {
+                let finished = node.finish_recovery(accept_missing)?;
+                Ok(status(finished, node.missing(0)?))
+            })
+            .await
+        })
+        .await
+    }
+}
+
+fn status(status: OwnStatus, page: MissingPage) -> v1::RecoveryStatus {
+    let OwnStatus {
+        origin,
+        why,
+        asking,
+        base,
+        held,
+        signed,
+        shown: _,
+        heard,
+        unheard,
+        recovered,
+    } = status;
+    let past = |past: Recovered| v1::PastRecovery {
+        from: past.from,
+        to: past.to,
+        since: past.since,
+        until: past.until,
+        why: past.why.to_string(),
+    };
+    let missing = |Missing { index, known }| {
+        let (record_id, sections) = known.map_or_else(Default::default, |(id, sections)| (id, sections.to_string()));
+        v1::MissingEntry {
+            index,
+            record_id,
+            sections,
+        }
+    };
+    v1::RecoveryStatus {
+        origin: origin.map(|origin| origin.to_string()).unwrap_or_default(),
+        recovering: why.is_some(),
+        asking,
+        why: why.map(|why| why.to_string()).unwrap_or_default(),
+        base,
+        held,
+        signed,
+        heard: heard
+            .into_iter()
+            .map(|(member, entries)| v1::HeldBy { member, entries })
+            .collect(),
+        unheard,
+        recovered: recovered.into_iter().map(past).collect(),
+        missing: page.missing.into_iter().map(missing).collect(),
+        more: page.next.is_some(),
+        next: page.next.unwrap_or_default(),
     }
 }
 

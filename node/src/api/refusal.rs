@@ -16,7 +16,11 @@ use tonic::{Code, Status};
 use crate::{
     backup::{BackupError, PackError},
     causes::chain,
-    core::{delivery::DeliveryError, law::AdoptError},
+    core::{
+        delivery::DeliveryError,
+        exchange::{FinishError, NotCleared},
+        law::AdoptError,
+    },
     issuer::IssueError,
     link::InvalidParcel,
     node::{
@@ -212,6 +216,16 @@ impl From<ImportParcelError> for Status {
     }
 }
 
+impl From<FinishError> for Status {
+    fn from(error: FinishError) -> Self {
+        let code = match &error {
+            FinishError::Store(store) => of_store(store),
+            _ => Code::FailedPrecondition,
+        };
+        Self::new(code, chain(&error))
+    }
+}
+
 impl From<BackupError> for Status {
     fn from(error: BackupError) -> Self {
         let code = match &error {
@@ -238,7 +252,8 @@ fn of_issue(error: &IssueError) -> Code {
         IssueError::Store(store) => of_store(store),
         IssueError::TooMuch { .. } => Code::ResourceExhausted,
         IssueError::Append(_) => Code::Internal,
-        IssueError::Stopped => Code::Unavailable,
+        IssueError::NotCleared(NotCleared::Asking) | IssueError::Stopped => Code::Unavailable,
+        IssueError::NotCleared(_) => Code::FailedPrecondition,
     }
 }
 

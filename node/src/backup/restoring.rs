@@ -15,12 +15,10 @@ use thiserror::Error;
 use super::{InvalidBackup, Manifest, ManifestFile, Unpacking};
 use crate::{
     config::{self, Config},
+    core::exchange::RESTORED_KEY,
     environment::Environment,
     store::{Batch, InvalidStoreKey, Journal, OpenError, Store, StoreError, StoreKey},
 };
-
-/// Under which a restored store says that it is one, until its node has recovered.
-pub const RESTORED_KEY: &str = "recovery/restored";
 
 /// What a restored store says of where it came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

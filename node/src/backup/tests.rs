@@ -7,10 +7,10 @@ use proptest::prelude::*;
 use zeroize::Zeroizing;
 
 use super::{
-    InvalidBackup, Manifest, ManifestFile, RESTORED_KEY, RestoreError, RestoredMark, Unpacking, format::Packing,
-    restore, verify,
+    InvalidBackup, Manifest, ManifestFile, RestoreError, RestoredMark, Unpacking, format::Packing, restore, verify,
 };
 use crate::{
+    core::exchange::RESTORED_KEY,
     environment::Environment,
     store::{Batch, Journal, NoteLog, Store, StoreKey},
 };

@@ -53,6 +53,7 @@ named!(
     Outcome,
     RecallReply,
     RecordRecall,
+    RecoveryStatus,
     RefusedDocument,
     RetentionTermsReply,
     StatusReply,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::{
@@ -16,17 +16,39 @@ use crate::{
     environment::Environment,
 };
 
-/// Put a node in place from a backup
+mod status;
+
+/// Put a node in place from a backup, and follow how its log is recovered: status, finish
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "\
 The whole backup is checked, written beside its place and opened before the folder is there; whatever goes wrong leaves
 nothing. A backup without the secret keys needs them put back from their own copies before the node starts.
 
-A restored store says that it is one: what its node signed after the backup is known to its partners alone.
+A restored store says that it is one. What its node signed after the backup is known to its partners alone, so the node issues
+nothing until it has its own log back from them: `icomm restore status`. Start one node only, the restored one.
 
-Example:
-  icomm restore ke-2026-11-23.backup --to /srv/icomm --key /media/safe/ke.backup-key")]
+Examples:
+  icomm restore ke-2026-11-23.backup --to /srv/icomm --key /media/safe/ke.backup-key
+  icomm restore status"
+)]
 pub(super) struct Restore {
+    #[command(subcommand)]
+    command: Option<Verb>,
+    #[command(flatten)]
+    put: Option<Put>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Status(status::Status),
+    Finish(status::Finish),
+}
+
+#[derive(Debug, Args)]
+struct Put {
     /// The backup
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -40,6 +62,18 @@ pub(super) struct Restore {
 
 impl Restore {
     pub(super) async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        match (self.command, self.put) {
+            (Some(Verb::Status(status)), _) => status.run(context).await,
+            (Some(Verb::Finish(finish)), _) => finish.run(context).await,
+            (None, Some(put)) => put.run(context).await,
+            // clap asks for one or the other.
+            (None, None) => Err(Failure::new("name the backup").exit(Exit::Usage)),
+        }
+    }
+}
+
+impl Put {
+    async fn run(self, context: &Context) -> Result<Exit, Failure> {
         let Self { file, to, key } = self;
         let (key, input, bar) = (read_key(&key)?, open(&file)?, bar(context));
         let restoring = interruptible({

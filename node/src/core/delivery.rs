@@ -9,7 +9,7 @@ use bytes::Bytes;
 use icomm_policy::agreement::Retention;
 use icomm_policy::{Permit, SessionPolicy, Way};
 use icomm_proto::log::{CHUNK_BYTES_MAX, CHUNK_ENTRIES_MAX, ChunkBuilder, Hash, InvalidChunkBody, ItemRef};
-use icomm_proto::{InvalidView, NotDenominalised, Origin, SectionSet, ViewRef, v1};
+use icomm_proto::{InvalidView, NotDenominalised, Origin, RecordId, SectionSet, ViewRef, v1};
 use rustc_hash::FxHashMap;
 use thiserror::Error;
 
@@ -192,6 +192,11 @@ impl Making {
             SessionPolicy::Peer(session) => {
                 let disclosed = session.disclose(&origin.member, &view, now);
                 disclosed.write(body);
+                if disclosed.permit().is_none() && !disclosed.is_withheld() {
+                    let which = note.which(Terms::returned());
+                    note.push(Some(which));
+                    return Ok(());
+                }
                 disclosed.permit()
             }
             SessionPolicy::Upstream(session) => {
@@ -255,6 +260,14 @@ impl Making {
 
 fn stored_bytes(stretch: &Stretch) -> usize {
     stretch.bodies.iter().map(|body| body.bytes().len()).sum()
+}
+
+/// The record of a stored item, the sections that are held of it and those that it has; `None` if only its hash is held.
+pub fn recovered(item: ItemRef<'_>) -> Option<(RecordId, SectionSet, SectionSet)> {
+    let ItemRef::Disclosed(bytes) = item else { return None };
+    let view = ViewRef::parse(bytes).ok()?;
+    let entry = view.entry();
+    Some((entry.head().record_id, view.sections(), entry.sections()))
 }
 
 /// The leaf hash and the disclosed sections of a stored item; `None` if only its hash is held.

@@ -42,6 +42,14 @@ impl Terms {
             sections: permit.sections().to_string(),
         }
     }
+
+    /// The terms under which a member gets its own records back.
+    pub fn returned() -> Self {
+        Self {
+            bases: vec!["returned to its originator".to_owned()],
+            sections: "all that is held".to_owned(),
+        }
+    }
 }
 
 impl Terms {

@@ -46,6 +46,7 @@ mod heads;
 mod held;
 mod ledgers;
 mod link;
+mod own;
 mod parcels;
 mod recalling;
 mod receiving;
@@ -63,6 +64,8 @@ use heads::Heads;
 use ledgers::Ledgers;
 pub use ledgers::{Conflict, HAND_OUT_SECONDS, Holder};
 pub use link::{Link, LinkWorld};
+use own::Own;
+pub use own::{FinishError, Missing, MissingPage, NotCleared, OwnStatus, RESTORED_KEY, Recovered, Why};
 use refilling::Refills;
 use retaining::Retaining;
 use sightings::Sightings;
@@ -146,6 +149,7 @@ pub struct Exchange {
     voids: Voids,
     retaining: Retaining,
     desk: Desk,
+    own: Own,
     routes: Mutex<Routes>,
     links: Mutex<BTreeMap<LinkId, Peer>>,
     next_link: AtomicU64,
@@ -194,6 +198,7 @@ impl Exchange {
             voids: Voids::default(),
             retaining,
             desk,
+            own: Own::default(),
             routes,
             links: Mutex::default(),
             next_link: AtomicU64::new(0),
@@ -253,6 +258,7 @@ impl Exchange {
         lock(&self.links).remove(&link);
         self.heads.closed(link);
         self.ledgers.closed(link);
+        self.own.closed(link);
         let asks = lock(&self.routes).closed(link);
         self.ask(asks);
         if self.voids.arrived(link) {
@@ -274,7 +280,7 @@ impl Exchange {
             Action::Follow { origin } => self.heads.follow(id, origin),
             Action::Unfollow { origin } => self.heads.unfollow(id, &origin),
             Action::Read { origin, from, .. } => {
-                let mut prepared = self.voids.reading(&origin).and_then(|as_of| {
+                let mut prepared = self.generation(&origin).and_then(|as_of| {
                     let prepared = delivery::prepare(&*self.store, &mut lock(policy), peer, &origin, from, self.now());
                     let prepared = prepared.unwrap_or_else(|error| {
                         tracing::error!(%origin, from, peer = %peer.member, %error, "can't serve what was asked for");

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   hello ─▶ ◀─ hello          who I am, my bundle, our agreements, the logs I can serve you
+//!   held ─▶ ◀─ held            how much I hold of your own logs
 //!   document ─▶                what your hello lacked (bundle, agreement, suspension)
 //!   recalls ─▶                 what you had from me and is void, before anything else
 //!   ◀─ erasures                signed, once nothing of it is left with you
@@ -295,6 +296,18 @@ pub trait World {
     fn expiries(&self) -> Option<v1::Expiries> {
         None
     }
+    /// What is held here of the logs of the peer's member.
+    fn held(&self) -> Option<v1::Held> {
+        None
+    }
+    /// The recalls of a log that is the peer's own, as they are known here; none of any other.
+    fn own_recalls(&self, _origin: &Origin) -> Vec<v1::Recalls> {
+        Vec::new()
+    }
+    /// Whether it is this node's own log.
+    fn is_own(&self, _origin: &Origin) -> bool {
+        false
+    }
     /// Signs that a log is durable here.
     fn receipt(&self, origin: &Origin, size: u64, root: Hash) -> v1::Receipt;
 }
@@ -453,6 +466,8 @@ impl Session {
             (_, Body::LedgerKept(kept)) => actions.push(Action::Consider(Testimony::LedgerKept(kept))),
             (_, Body::LedgerGrowth(growth)) => actions.push(Action::Consider(Testimony::LedgerGrowth(growth))),
             (_, Body::Expiries(expiries)) => self.on_expiries(expiries, actions),
+            (_, Body::Held(held)) => actions.push(Action::Consider(Testimony::Held(held))),
+            (_, Body::OwnRecalls(recalls)) => actions.push(Action::Consider(Testimony::OwnRecalls(recalls))),
         }
     }
 
@@ -483,6 +498,9 @@ impl Session {
                 .map(|document| send(Body::Document(document))),
         );
         self.begin_recalls(hello, world, actions);
+        if let Some(held) = world.held() {
+            actions.push(send(Body::Held(held)));
+        }
         if let Some(kept) = world.ledger_kept() {
             actions.push(send(Body::LedgerKept(kept)));
         }
@@ -524,7 +542,8 @@ impl Session {
             let (code, message) = world.unserved(&origin);
             return actions.push(refuse(code, &message, Some(&origin)));
         };
-        if want.from > size {
+        // Of the own log the peer may hold more than is here: then it comes back, and goes on from there.
+        if want.from > size && !world.is_own(&origin) {
             let message = format!("`{origin}` has {size} entries, fewer than the cursor {}", want.from);
             return actions.push(refuse("cursor-beyond-log", &message, Some(&origin)));
         }
@@ -538,6 +557,9 @@ impl Session {
         if !self.feeds.contains_key(&origin) {
             actions.push(Action::Follow { origin: origin.clone() });
         }
+        // Its own log goes back to it: first what it recalled, so that it erases that again.
+        let own = world.own_recalls(&origin).into_iter();
+        actions.extend(own.map(|recalls| send(Body::OwnRecalls(recalls))));
         let feed = self.feeds.entry(origin.clone()).or_default();
         feed.restart(want.from);
         feed.advance(&origin, size, actions);

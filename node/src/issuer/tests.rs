@@ -308,12 +308,12 @@ async fn little_waits_for_the_commit_under_way_and_much_does_not() {
     store.under_way(1).await;
     callers.push(issue(&issuer, many(1, 1)));
     callers.push(issue(&issuer, many(2, 1)));
-    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
     store.under_way(1).await;
     callers.push(issue(&issuer, many(3, 100)));
     store.under_way(2).await;
     callers.push(issue(&issuer, many(103, 1)));
-    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
     store.under_way(2).await;
     store.finish(false);
     store.finish(false);
@@ -345,7 +345,7 @@ async fn what_follows_a_failed_commit_fails_and_the_log_goes_on_from_what_is_hel
     store.finish(true);
     assert!(fails.await.unwrap().is_err());
     let after = issue(&issuer, many(301, 100));
-    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
     store.under_way(2).await;
     // They don't continue what is held.
     store.finish(false);
@@ -367,7 +367,7 @@ async fn a_key_under_way_is_known_to_be_issued_only_when_it_is() {
         let mut records = many(1, 100);
         records.push(sealed(101, Some(1)));
         let second = issue(&issuer, records);
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
         store.under_way(1).await;
         store.finish(fails);
         store.under_way(1).await;

@@ -52,6 +52,7 @@ impl Writer {
             self.queue.wait_until_idle();
         }
         let planned = self.mend().map_err(IssueError::from).and_then(|()| {
+            self.exchange.may_append()?;
             let plan = self.plan(&mut requests)?;
             let commit = match requests.iter().find_map(|request| request.voids) {
                 None => self.commit(&plan.fresh)?,
@@ -99,6 +100,9 @@ impl Writer {
     /// After a commit that failed: goes back to what the store holds. What went to the disk after the failed commit does
     /// not continue the log, and fails as well.
     fn mend(&mut self) -> Result<(), StoreError> {
+        if self.exchange.take_recovered() {
+            self.queue.fail();
+        }
         if self.queue.has_failed() {
             self.queue.wait_until_idle();
             self.log.resume(self.store.head(self.log.origin())?);

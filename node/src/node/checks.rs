@@ -97,6 +97,7 @@ impl Node {
                 None => format!("the store has {} damaged places", store.damaged.len()),
             });
         }
+        reasons.extend(self.own_log_fault());
         if let Some(fault) = self.0.exchange.ledger().fault() {
             reasons.push(chain(&fault));
         }
@@ -142,6 +143,7 @@ impl Node {
         checks.push(self.clock(now));
         checks.push(self.bundle_check(now));
         checks.push(self.store_check());
+        checks.push(self.own_log_check());
         checks.extend(self.ledger_checks());
         checks.extend(self.witnesses_check());
         checks.extend(self.forks().iter().map(|fork| fork_check(fork, self.own_origin())));

@@ -54,7 +54,7 @@ impl Node {
             None => return Err(RunError::Stopped),
         };
         let mut bundle = inner.exchange.law().bundle().version();
-        let mut announced_size = 0;
+        let (mut announced_size, mut mark) = (0, None);
         let mut validity = tokio::time::interval(VALIDITY_CHECK);
         let mut announcing = tokio::time::interval(ANNOUNCE);
         let mut signing = tokio::time::interval(SIGN);
@@ -72,7 +72,10 @@ impl Node {
                 _ = signing.tick() => self.sign_ledger(false).await,
                 _ = announcing.tick() => {
                     self.announce_growth(&mut announced_size).await;
-                    tokio::task::block_in_place(|| inner.exchange.every_second());
+                    tokio::task::block_in_place(|| {
+                        inner.exchange.every_second();
+                        self.keep_mark(&mut mark);
+                    });
                 }
                 Some(announcement) = announced.next() => self.witness(announcement),
                 _ = validity.tick() => {
@@ -89,6 +92,7 @@ impl Node {
             links.shutdown(inner.config.drain()).await;
         }
         self.sign_ledger(true).await;
+        self.keep_mark(&mut mark);
         Ok(())
     }
 

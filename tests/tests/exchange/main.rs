@@ -32,5 +32,6 @@ mod real_data;
 mod recalls;
 mod refused;
 mod retention;
+mod rollback;
 mod terms;
 mod witnesses;

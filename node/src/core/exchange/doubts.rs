@@ -56,6 +56,8 @@ impl Exchange {
             },
             Testimony::LedgerKept(kept) => self.kept(link, kept.checkpoint),
             Testimony::LedgerGrowth(growth) => self.keep(link, &growth),
+            Testimony::Held(held) => self.held_there(link, &held),
+            Testimony::OwnRecalls(recalls) => self.recalled_before(link, recalls),
             Testimony::Beginning(beginning) => {
                 if let Err(error) = self.answered(&beginning) {
                     tracing::warn!(%peer, origin = beginning.origin, %error, "the answer to a doubt was refused");

@@ -96,6 +96,10 @@ impl World for LinkWorld<'_> {
             .heads
             .size(origin)
             .filter(|_| !self.exchange.forks.has(origin))?;
+        if origin.member == self.link.peer.member {
+            // What it signed itself it gets back, whatever is agreed.
+            return Some(size);
+        }
         lock(&self.link.policy)
             .basis(&origin.member, self.exchange.now())
             .is_ok()
@@ -130,9 +134,12 @@ impl World for LinkWorld<'_> {
     fn may_hear(&self, testimony: &Testimony) -> bool {
         match testimony {
             Testimony::Cosigned(said) => self.may_know(said),
-            Testimony::Doubt(_) | Testimony::Beginning(_) | Testimony::LedgerKept(_) | Testimony::LedgerGrowth(_) => {
-                true
-            }
+            Testimony::Doubt(_)
+            | Testimony::Beginning(_)
+            | Testimony::LedgerKept(_)
+            | Testimony::LedgerGrowth(_)
+            | Testimony::Held(_)
+            | Testimony::OwnRecalls(_) => true,
         }
     }
 
@@ -143,6 +150,9 @@ impl World for LinkWorld<'_> {
     }
 
     fn may_take(&self, origin: &Origin) -> bool {
+        if origin.member == self.exchange.local.member {
+            return self.exchange.own.is_recovering(origin);
+        }
         let (policy, sender) = (self.exchange.law.policy(), &self.link.peer.member);
         policy.receives(&origin.member, sender, self.exchange.now()).is_ok()
     }
@@ -155,11 +165,26 @@ impl World for LinkWorld<'_> {
     }
 
     fn generation(&self, origin: &Origin) -> Option<u64> {
-        self.exchange.voids.reading(origin)
+        self.exchange.generation(origin)
     }
 
     fn recalls(&self, after: Option<&RecallKey>) -> (v1::Recalls, Option<RecallKey>) {
         self.exchange.recalls_for(&self.link.peer, after)
+    }
+
+    fn is_own(&self, origin: &Origin) -> bool {
+        self.exchange.own.is(origin)
+    }
+
+    fn held(&self) -> Option<v1::Held> {
+        Some(self.exchange.held_of(&self.link.peer.member))
+    }
+
+    fn own_recalls(&self, origin: &Origin) -> Vec<v1::Recalls> {
+        match origin.member == self.link.peer.member {
+            true => self.exchange.own_recalls(origin),
+            false => Vec::new(),
+        }
     }
 
     fn ledger_kept(&self) -> Option<v1::LedgerKept> {

@@ -72,9 +72,10 @@ impl From<StoreError> for RecallFault {
 }
 
 impl Exchange {
-    /// In which generation a log is read now, which every recall changes; none while entries of it are being erased.
+    /// In which generation a log is read now, which every recall changes; none while entries of it are being erased, or it is
+    /// the own log and is being recovered.
     pub fn generation(&self, origin: &Origin) -> Option<u64> {
-        self.voids.reading(origin)
+        self.voids.reading(origin).filter(|_| !self.own.withholds(origin))
     }
 
     /// The logs by which a record is recalled or corrected.
@@ -129,7 +130,7 @@ impl Exchange {
                     .iter()
                     .map(|(order, _)| (origin.clone(), order.head().record_id))
                     .collect();
-                self.take_recalls(&origin, orders, &peer.member)?;
+                self.take_recalls(&origin, orders, Some(&peer.member))?;
                 self.trace(&keys)?;
                 known.extend(keys);
             }
@@ -190,11 +191,11 @@ impl Exchange {
     }
 
     /// Erases what verified orders void in one log. Durable when it returns.
-    fn take_recalls(
+    pub(super) fn take_recalls(
         &self,
         origin: &Origin,
         orders: Vec<(Order, v1::Recall)>,
-        caller: &MemberId,
+        caller: Option<&MemberId>,
     ) -> Result<(), StoreError> {
         // Nothing of the log is accepted meanwhile: what was, is durable below, and what comes knows what is void.
         let replica = self.replica(origin).ok();
@@ -213,7 +214,7 @@ impl Exchange {
         &self,
         origin: &Origin,
         orders: Vec<(Order, v1::Recall)>,
-        caller: &MemberId,
+        caller: Option<&MemberId>,
     ) -> Result<(), StoreError> {
         let mut batch = Batch::new();
         for (order, recall) in orders {
@@ -221,8 +222,8 @@ impl Exchange {
             let key = (origin.clone(), record);
             let before = Kept::of(&*self.store, &key)?;
             let held = self.voided_places(origin, &record, order.void())?;
-            let kept = self.fresh_recall(before, recall, Some(caller), held.len());
-            tracing::info!(%origin, %record, index = order.index(), reason = %order.reason(), from = %caller,
+            let kept = self.fresh_recall(before, recall, caller, held.len());
+            tracing::info!(%origin, %record, index = order.index(), reason = %order.reason(), from = caller.map(tracing::field::display),
                 entries = held.len(), "record recalled; erased here");
             batch = batch.set(recall_state(&key), kept.encode_to_vec());
             for place in held {

@@ -11,7 +11,7 @@ use icomm_proto::{Origin, v1};
 
 use super::held::StoreHeld;
 use super::refilling::Progress;
-use super::{Exchange, Head, HeldReplica, MEMBER_LOGS_MAX, ORIGINS_MAX, cursor_key, lock};
+use super::{Exchange, Head, HeldReplica, MEMBER_LOGS_MAX, ORIGINS_MAX, Why, cursor_key, lock};
 use crate::core::replica::{Admission, ChunkFault, History, Replica};
 use crate::core::routes::LinkId;
 use crate::core::session::{Event, Peer};
@@ -155,6 +155,12 @@ impl Exchange {
         let code = fault.code();
         tracing::warn!(%origin, peer = %member, code, %fault, "refused");
         metrics::counter!("icomm_refused_chunks_total", "peer" => member.to_string(), "code" => code).increment(1);
+        if let ChunkFault::Fork { size, .. } = fault
+            && origin.member == self.local.member
+        {
+            let by = member.to_string();
+            self.suspect(Why::Contradicted { by, signed: *size });
+        }
         if let ChunkFault::Fork { ours, theirs, .. } = fault {
             self.convict(origin, ours, theirs, None);
         }
@@ -235,7 +241,7 @@ impl Exchange {
     }
 
     /// The keys that sign a log.
-    fn keys_of(&self, origin: &Origin) -> Result<Arc<MemberKeys>, ChunkFault> {
+    pub(super) fn keys_of(&self, origin: &Origin) -> Result<Arc<MemberKeys>, ChunkFault> {
         let keys = self.law.member_keys(&origin.member);
         keys.ok_or_else(|| ChunkFault::UnknownMember(origin.member.clone()))
     }

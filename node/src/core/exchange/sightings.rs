@@ -72,6 +72,7 @@ impl Exchange {
         self.compare();
         self.compare_cosigned();
         self.cosign();
+        self.settle_own();
     }
 
     fn compare(&self) {

@@ -18,6 +18,10 @@ pub enum Testimony {
     LedgerKept(v1::LedgerKept),
     /// The sender's ledger goes on from there.
     LedgerGrowth(v1::LedgerGrowth),
+    /// What the sender holds of the receiver's own logs.
+    Held(v1::Held),
+    /// What the receiver itself recalled, as the sender knows it.
+    OwnRecalls(v1::Recalls),
 }
 
 impl From<Testimony> for Body {
@@ -28,6 +32,8 @@ impl From<Testimony> for Body {
             Testimony::Beginning(beginning) => Self::Beginning(beginning),
             Testimony::LedgerKept(kept) => Self::LedgerKept(kept),
             Testimony::LedgerGrowth(growth) => Self::LedgerGrowth(growth),
+            Testimony::Held(held) => Self::Held(held),
+            Testimony::OwnRecalls(recalls) => Self::OwnRecalls(recalls),
         }
     }
 }

@@ -4,6 +4,7 @@
 //!  segments   1 ─── sealed ─── N-1 │ N ─────── end ┈┈ what comes later is not in it
 //!  keys       of the views up to there, as they were: what is destroyed meanwhile is remembered until they are copied
 //!  head       the watermark, made for `end`
+//!  photos     those that were there; of one that is erased meanwhile zeros, which no key opens
 //! ```
 //!
 //! The end is one that was acknowledged, so that a batch is in the copy whole or not at all. The keys are copied first. Runs
@@ -17,6 +18,8 @@ use std::{
 use super::{Journal, Shared, keys::Keys, recovery::journal_folder, segment_name, segment_path, watermark};
 use crate::store::StoreError;
 
+/// Where the photos lie in a store's folder.
+const PHOTOS: &str = "photos";
 /// Bytes that are read at a time.
 pub const SNAPSHOT_PIECE_BYTES: usize = 1 << 20;
 
@@ -37,6 +40,7 @@ enum Source {
     Segment(PathBuf),
     Keys,
     Bytes(Vec<u8>),
+    Photo(PathBuf),
 }
 
 impl Journal {
@@ -86,8 +90,31 @@ impl Journal {
             len: bytes.len() as u64,
             source: Source::Bytes(bytes),
         });
+        files.extend(photos(shared)?);
         Ok(snapshot)
     }
+}
+
+/// The photos that are there, whole or still coming.
+fn photos(shared: &Shared) -> Result<Vec<File>, StoreError> {
+    let list = StoreError::io("list the photos for a copy");
+    let (disk, folder, mut files) = (&shared.disk, shared.folder.join(PHOTOS), Vec::new());
+    for album in disk.list(&folder).map_err(&list)?.unwrap_or_default() {
+        let within = folder.join(&album);
+        for name in disk.list(&within).map_err(&list)?.unwrap_or_default() {
+            let path = within.join(&name);
+            // Erased just now.
+            let Ok(len) = disk.open(&path).and_then(|file| file.len()) else {
+                continue;
+            };
+            files.push(File {
+                name: format!("{PHOTOS}/{album}/{name}"),
+                len,
+                source: Source::Photo(path),
+            });
+        }
+    }
+    Ok(files)
 }
 
 impl Drop for Snapshot<'_> {
@@ -112,6 +139,7 @@ impl Snapshot<'_> {
         for File { len, source, .. } in &self.files {
             let segment = match source {
                 Source::Segment(path) => Some(self.shared.disk.open(path).map_err(&read)?),
+                Source::Photo(path) => self.shared.disk.open(path).ok(),
                 Source::Keys | Source::Bytes(_) => None,
             };
             let mut at = 0;
@@ -119,6 +147,12 @@ impl Snapshot<'_> {
                 let piece = usize::try_from(len - at).unwrap_or(usize::MAX).min(buffer.len());
                 let Some(piece) = buffer.get_mut(..piece) else { break };
                 match (source, &segment) {
+                    (Source::Photo(_), None) => piece.fill(0),
+                    (Source::Photo(_), Some(file)) => {
+                        if file.read_exact_at(piece, at).is_err() {
+                            piece.fill(0);
+                        }
+                    }
                     (_, Some(file)) => file.read_exact_at(piece, at).map_err(&read)?,
                     (Source::Bytes(bytes), None) => piece.copy_from_slice(bytes),
                     (_, None) => self.shared.keys.copy(piece, at).map_err(&read)?,
