@@ -177,7 +177,7 @@ impl Exchange {
         let ledger = Ledger::open(store.clone(), line, local.key.clone())?;
         let forks = Forks::open(&*store)?;
         let refills = Mutex::new(Refills::open(&*store)?);
-        let retaining = Retaining::open(&*store, &local.member, environment.unix_now())?;
+        let retaining = Retaining::open(&*store, &local, environment.unix_now())?;
         let cosigned = Arc::new(Cosigned::open(&*store, &law.bundle())?);
         let desk = Desk::open(&*store)?;
         let exchange = Self {

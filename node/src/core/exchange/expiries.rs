@@ -186,9 +186,17 @@ impl Exchange {
         if self.store.state(&key)?.is_some() {
             return Ok(None);
         }
-        if self.store.scan_state(&prefix)?.len() >= EXPIRIES_KEPT_MAX {
+        let mut words = lock(&self.retaining.words);
+        let of_member = (expiry.origin.clone(), signer.clone());
+        let kept = match words.get(&of_member) {
+            Some(kept) => *kept,
+            None => self.store.scan_state(&prefix)?.len(),
+        };
+        if kept >= EXPIRIES_KEPT_MAX {
             return Err(ExpiryFault::TooMany);
         }
+        words.insert(of_member, kept + 1);
+        drop(words);
         tracing::info!(origin = %expiry.origin, by = %signer, "the time for which records were given is over there");
         let mut batch = Batch::new().set(key.clone(), word.encode_to_vec());
         let onward = (expiry.origin.member != self.local.member).then(|| expiry.origin.member.clone());

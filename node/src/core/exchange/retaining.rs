@@ -15,7 +15,7 @@ use icomm_proto::{Origin, SectionSet, v1};
 use prost::Message;
 use sha2::{Digest, Sha256};
 
-use super::{Exchange, lock};
+use super::{Exchange, Local, lock};
 use crate::core::replica::Accepted;
 use crate::core::retention::{Came, DAY_S, Expired, Expiry, Receiving, begin, told};
 use crate::store::{Batch, Placement, Store, StoreError};
@@ -54,15 +54,17 @@ pub(super) fn digest(word: &v1::Expiry) -> [u8; 32] {
 #[derive(Default)]
 pub(super) struct Retaining {
     pub(super) receiving: Receiving,
+    /// How many words of each member are kept for each log, once they were counted.
+    pub(super) words: Mutex<BTreeMap<(Origin, MemberId), usize>>,
     expired: Mutex<BTreeMap<Origin, Arc<Expired>>>,
 }
 
 impl Retaining {
     /// As the store has it. For logs that were held before anybody wrote down what came when, today is that day.
-    pub(super) fn open(store: &dyn Store, own: &MemberId, now: u64) -> Result<Self, StoreError> {
-        let begun = begin(store, own, now / DAY_S)?;
-        if !begun.is_empty() {
-            store.append(begun)?;
+    pub(super) fn open(store: &dyn Store, local: &Local, now: u64) -> Result<Self, StoreError> {
+        // The global node holds open sections only, which are kept.
+        if local.role != Role::Global {
+            begin(store, &local.member, now / DAY_S)?;
         }
         let retaining = Self::default();
         for (key, bytes) in store.scan_state(EXPIRED_PREFIX)? {
@@ -97,7 +99,6 @@ impl Exchange {
         accepted: &Accepted,
         batch: Batch,
     ) -> Result<Batch, StoreError> {
-        // The global node holds open sections only, which are kept.
         if self.local.role == Role::Global {
             return Ok(batch);
         }

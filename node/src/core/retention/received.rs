@@ -217,9 +217,8 @@ impl Receiving {
     }
 }
 
-/// What to keep for logs that were held before anybody wrote down when their entries came: they count from `day` on.
-pub fn begin(store: &dyn Store, own: &MemberId, day: u64) -> Result<Batch, StoreError> {
-    let mut batch = Batch::new();
+/// Writes down for logs that were held before anybody did when their entries came: they count from `day` on.
+pub fn begin(store: &dyn Store, own: &MemberId, day: u64) -> Result<(), StoreError> {
     for origin in store.origins() {
         if origin.member == *own || store.state(&begun_key(&origin))?.is_some() {
             continue;
@@ -236,11 +235,12 @@ pub fn begin(store: &dyn Store, own: &MemberId, day: u64) -> Result<Batch, Store
             look: None,
             entries,
         };
-        batch = batch
+        let batch = Batch::new()
             .set(part.key(&origin), part.encode())
             .set(begun_key(&origin), day.to_be_bytes().to_vec());
+        store.append(batch)?;
     }
-    Ok(batch)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -346,14 +346,12 @@ mod tests {
         let network = crate::core::fixture::Network::new();
         let shared: std::sync::Arc<dyn Store> = std::sync::Arc::new(store);
         network.node_over("UG", shared.clone()).holds(&log);
-        let batch = begin(&*shared, &"UG".parse().unwrap(), 9).unwrap();
-        shared.append(batch).unwrap();
+        begin(&*shared, &"KE".parse().unwrap(), 8).unwrap();
+        assert!(parts(&*shared, &origin()).unwrap().is_empty(), "the own log");
+        begin(&*shared, &"UG".parse().unwrap(), 9).unwrap();
+        begin(&*shared, &"UG".parse().unwrap(), 10).unwrap();
         let parts = parts(&*shared, &origin()).unwrap();
+        assert_eq!(parts.len(), 1);
         assert_eq!((parts[0].day, parts[0].entries.to_pairs()), (9, vec![0, 3]));
-        assert!(begin(&*shared, &"UG".parse().unwrap(), 10).unwrap().is_empty());
-        assert!(
-            begin(&*shared, &"KE".parse().unwrap(), 10).unwrap().is_empty(),
-            "the own log"
-        );
     }
 }
