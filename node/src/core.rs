@@ -33,6 +33,7 @@ pub(crate) mod fixture;
 pub mod law;
 pub mod ledger;
 pub mod own;
+pub mod photo;
 pub mod recall;
 pub mod receipt;
 pub mod refused;

@@ -52,7 +52,7 @@ pub use disclosures::{Disclosed, DisclosuresError, DisclosuresPage, RecordEntry,
 pub use holdings::{Forked, HeldEntry, HoldingsError, LogStatus, State};
 pub use ledger::LedgerStatus;
 pub use parcels::{ExportParcelError, ImportParcelError, ParcelRequest, Received, Sent};
-pub use photos::{AttachError, Attached, FILES_BYTES_MAX, HeldPhoto, PhotoFile, Target};
+pub use photos::{AttachError, Attached, Cleared, FILES_BYTES_MAX, HeldPhoto, PhotoFile, Target};
 pub use preview::{Counted, Preview, PreviewedChange, Supposed};
 pub use proof::{ProofError, ProofFile, ProofRequest, RECIPIENT_CHARS_MAX};
 pub use retention::{RestrictedError, RetentionError};

@@ -301,6 +301,9 @@ impl Driver {
     ) {
         self.handle(Event::Opened);
         while self.closed.is_none() || !self.outbox.is_empty() {
+            if self.closed.is_none() && self.outbox.is_empty() && self.session.awaits_spare() {
+                self.handle(Event::Spare);
+            }
             let listening =
                 self.closed.is_none() && self.storing < STORING_MAX && self.outbox.len() < OUTBOX_FRAMES_MAX;
             tokio::select! {
@@ -338,7 +341,7 @@ impl Driver {
     }
 
     fn handle(&mut self, event: Event) {
-        if matches!(event, Event::Stored { .. } | Event::Refilled(_) | Event::Faulty { .. }) {
+        if is_answer_of_storing(&event) {
             self.storing = self.storing.saturating_sub(1);
         }
         let Registered { link, exchange, .. } = &self.registered;
@@ -363,10 +366,17 @@ impl Driver {
     }
 }
 
-/// Whether [`Event::Stored`], [`Event::Refilled`] or [`Event::Faulty`] will come of it.
+fn is_answer_of_storing(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Stored { .. } | Event::Refilled(_) | Event::Faulty { .. } | Event::PieceKept { .. } | Event::PieceFaulty
+    )
+}
+
+/// Whether [an answer](is_answer_of_storing) will come of it.
 fn is_answered_when_stored(action: &Action) -> bool {
     match action {
-        Action::Accept(_) => true,
+        Action::Accept(_) | Action::KeepPiece { .. } => true,
         Action::Refill(refill) => refill.chunk.is_some(),
         _ => false,
     }
@@ -382,6 +392,7 @@ fn takes_long(action: &Action) -> bool {
             chunk.is_some_and(|chunk| chunk.body.len() > SMALL_CHUNK_BYTES_MAX)
         }
         Action::Look { from, until, .. } => until.saturating_sub(*from) > SMALL_READ_ENTRIES_MAX,
+        Action::ReadPiece { .. } | Action::KeepPiece { .. } => true,
         Action::Adopt(_) | Action::Consider(_) | Action::Recalled(_) | Action::Erased(_) => true,
         _ => false,
     }

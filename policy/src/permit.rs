@@ -28,12 +28,13 @@ use serde::Serialize;
 
 use icomm_pki::MemberId;
 use icomm_proto::log::{ChunkBuilder, Hash};
-use icomm_proto::{Denominalised, Entry, NotDenominalised, SectionSet, ViewRef};
+use icomm_proto::{Denominalised, Entry, NotDenominalised, SectionKind, SectionSet, ViewRef};
 
 use crate::agreement::{Digest, Grant, Purpose, Retention, UseInCourt};
 use crate::cedar::grant::GrantRef;
 use crate::consent::HeldConsent;
 use crate::lane::Window;
+use crate::photo::DisclosedPhoto;
 
 /// By which way a grant lets a record go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -326,6 +327,16 @@ impl<'a> Disclosed<'a> {
         self.permit
     }
 
+    /// One of the photos that the entry names, from 0: none unless the receiver is given the section that names it.
+    #[must_use]
+    pub fn photo(&self, number: u32) -> Option<DisclosedPhoto<'a>> {
+        let (Form::View { view, .. }, Some(permit)) = (self.form, self.permit) else {
+            return None;
+        };
+        let given = self.sections().contains(SectionKind::Images);
+        given.then(|| DisclosedPhoto::of(&view, number, permit))?
+    }
+
     /// How many bytes of a view [`Self::write`] adds; none when the entry is withheld.
     #[must_use]
     pub fn view_len(&self) -> usize {
@@ -390,6 +401,15 @@ impl<'a> Upstream<'a> {
         match &self.0 {
             Up::View(open, _) => Some(open),
             Up::Withheld(_) | Up::Hash(_) => None,
+        }
+    }
+
+    /// The photo that the entry clears, which is its only one; none where it clears none or is withheld.
+    #[must_use]
+    pub fn photo(&self, number: u32) -> Option<DisclosedPhoto<'a>> {
+        match &self.0 {
+            Up::View(open, permit) if number == 0 => DisclosedPhoto::cleared(open, permit),
+            Up::View(..) | Up::Withheld(_) | Up::Hash(_) => None,
         }
     }
 

@@ -12,6 +12,10 @@
 
 use std::fmt;
 
+mod clearing;
+
+pub use clearing::{cleared, clearing};
+
 use prost::Message as _;
 use sha2::{Digest, Sha256};
 use thiserror::Error;

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     intake::Photograph,
-    node::{Attached, FILES_BYTES_MAX, HeldPhoto, Node, PhotoFile, Target},
+    node::{Attached, Cleared, FILES_BYTES_MAX, HeldPhoto, Node, PhotoFile, Target},
     store::IntakeKey,
 };
 
@@ -104,6 +104,27 @@ impl photos_server::Photos for Service {
                 }
             });
             Ok(ReceiverStream::new(receiver).boxed())
+        })
+        .await
+    }
+
+    async fn clear_photo(
+        &self,
+        request: Request<v1::ClearPhotoRequest>,
+    ) -> Result<Response<v1::ClearPhotoReply>, Status> {
+        observed("ClearPhoto", async {
+            let v1::ClearPhotoRequest {
+                record_id: record,
+                number,
+            } = request.into_inner();
+            let number = number.checked_sub(1);
+            let number = number.ok_or_else(|| Status::invalid_argument("photos are numbered from 1"))?;
+            let Cleared { place, before } = self.node.clear_photo(record_id(&record)?, number).await?;
+            Ok(v1::ClearPhotoReply {
+                origin: place.origin.to_string(),
+                index: place.index,
+                before,
+            })
         })
         .await
     }

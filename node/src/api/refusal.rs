@@ -155,7 +155,7 @@ impl From<CorrectError> for Status {
     fn from(error: CorrectError) -> Self {
         let code = match &error {
             CorrectError::Draft(_) | CorrectError::Kind { .. } => Code::InvalidArgument,
-            CorrectError::NotOwn(_) => Code::NotFound,
+            CorrectError::NotOwn(_) | CorrectError::NoPhoto { .. } => Code::NotFound,
             CorrectError::Recalled(_) | CorrectError::Versions(_) => Code::FailedPrecondition,
             CorrectError::Holdings(holdings) => of_holdings(holdings),
             CorrectError::Issue(issue) => of_issue(issue),

@@ -33,6 +33,7 @@ macro_rules! named {
 named!(
     Agreement,
     AttachReply,
+    ClearPhotoReply,
     HeldPhoto,
     AgreementPreview,
     BackupSummary,

@@ -32,6 +32,7 @@ pub(super) enum Record {
     Amend(correct::Amend),
     Recall(correct::Recall),
     Attach(photo::Attach),
+    Clear(photo::Clear),
     Photos(photo::Photos),
     /// One photo of a record: get.
     #[command(subcommand)]
@@ -148,6 +149,7 @@ impl Record {
             Self::Amend(command) => command.run(context).await,
             Self::Recall(command) => command.run(context).await,
             Self::Attach(command) => command.run(context).await,
+            Self::Clear(command) => command.run(context).await,
             Self::Photos(command) => command.run(context).await,
             Self::Photo(command) => command.run(context).await,
             Self::Get(command) => command.run(context).await,

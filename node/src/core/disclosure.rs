@@ -6,7 +6,7 @@
 //!
 //! The salt is random: hashes of notes are shown to others (`ledger`), who could guess what is in a note. `terms` lists the
 //! permits that were used in the chunk, `runs` says for each stretch of consecutive entries which of them applied; `null`
-//! means that the hash alone went.
+//! means that the hash alone went. A note with a `photo` is of that one photo of the entry, and of no section.
 //!
 //! ```json
 //! {"time":1795428000,"to":"PT","node":"n1","origin":"ES/main","from":512,"count":512,
@@ -80,6 +80,9 @@ pub struct Note {
     pub terms: Vec<Terms>,
     /// Stretches of entries: how many, and which of `terms` (`None`: hash alone).
     pub runs: Vec<(u32, Option<usize>)>,
+    /// What went is not sections of the entry but this one of the photos that it names, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub photo: Option<u32>,
 }
 
 impl Note {
@@ -94,6 +97,7 @@ impl Note {
             count: 0,
             terms: Vec::new(),
             runs: Vec::new(),
+            photo: None,
         }
     }
 

@@ -24,6 +24,7 @@ use prost::Message;
 use super::consents::Desk;
 use super::feed::Prepared;
 use super::law::{Audience, Law};
+use super::photo::Fetching;
 use super::recall::Voids;
 use super::replica::{History, Replica};
 use super::routes::{Ask, LinkId, Routes};
@@ -48,6 +49,7 @@ mod ledgers;
 mod link;
 mod own;
 mod parcels;
+mod photos;
 mod recalling;
 mod receiving;
 mod refilling;
@@ -150,6 +152,7 @@ pub struct Exchange {
     retaining: Retaining,
     desk: Desk,
     own: Own,
+    fetching: Arc<Mutex<Fetching>>,
     routes: Mutex<Routes>,
     links: Mutex<BTreeMap<LinkId, Peer>>,
     next_link: AtomicU64,
@@ -178,6 +181,7 @@ impl Exchange {
         let forks = Forks::open(&*store)?;
         let refills = Mutex::new(Refills::open(&*store)?);
         let retaining = Retaining::open(&*store, &local, environment.unix_now())?;
+        let fetching = Arc::new(Mutex::new(Fetching::open(&*store)?));
         let cosigned = Arc::new(Cosigned::open(&*store, &law.bundle())?);
         let desk = Desk::open(&*store)?;
         let exchange = Self {
@@ -199,6 +203,7 @@ impl Exchange {
             retaining,
             desk,
             own: Own::default(),
+            fetching,
             routes,
             links: Mutex::default(),
             next_link: AtomicU64::new(0),
@@ -243,6 +248,7 @@ impl Exchange {
     pub fn opened(&self, peer: Peer) -> Link {
         let id = LinkId(self.next_link.fetch_add(1, Ordering::Relaxed));
         lock(&self.links).insert(id, peer.clone());
+        lock(&self.fetching).opened(id, peer.member.clone());
         let policy = Mutex::new(self.law.towards(&peer.member, peer.role));
         let earlier = Mutex::new(None);
         Link {
@@ -259,6 +265,8 @@ impl Exchange {
         self.heads.closed(link);
         self.ledgers.closed(link);
         self.own.closed(link);
+        lock(&self.fetching).closed(link);
+        self.fetch_anywhere();
         let asks = lock(&self.routes).closed(link);
         self.ask(asks);
         if self.voids.arrived(link) {
@@ -303,6 +311,15 @@ impl Exchange {
             } => self.look(link, origin, ticket, (from, until), &before),
             Action::Accept(chunk) => self.accept(id, peer, chunk),
             Action::Refill(refill) => self.refill(id, peer, refill),
+            Action::ReadPiece {
+                photo,
+                piece,
+                with_hashes,
+            } => self.read_piece(link, photo, piece, with_hashes),
+            Action::KeepPiece { photo, piece } => self.keep_piece(id, photo, &piece),
+            Action::Seek => self.fetch(id),
+            Action::Absent(photo) => self.photo_absent(id, &photo),
+            Action::Here(photo) => self.photo_here(id, &photo),
             Action::Offered { origin, checkpoint } => self.offered(id, peer, origin, checkpoint),
             Action::Withdrawn { origin, code } => {
                 tracing::info!(%origin, peer = %peer.member, code, "log withdrawn");

@@ -327,6 +327,7 @@ impl Network {
             store,
             mailbox,
             sessions: BTreeMap::new(),
+            is_busy: false,
         }
     }
 
@@ -389,6 +390,8 @@ pub(crate) struct TestNode {
     pub(crate) store: Arc<dyn Store>,
     mailbox: Arc<Letters>,
     sessions: BTreeMap<LinkId, (Session, Link)>,
+    // Something else is always to be sent, so that no photo is.
+    is_busy: bool,
 }
 
 /// What a node did.
@@ -549,7 +552,7 @@ impl TestNode {
         let mut waiting = VecDeque::from([(link, event)]);
         let mut did = Did::default();
         for _ in 0..STEPS_MAX {
-            let Some((id, event)) = waiting.pop_front() else {
+            let Some((id, event)) = waiting.pop_front().or_else(|| self.spare()) else {
                 return did;
             };
             if let Some((session, link)) = self.sessions.get_mut(&id) {
@@ -570,6 +573,18 @@ impl TestNode {
             }
         }
         panic!("a livelock: {:?}", waiting.front());
+    }
+
+    /// A link that has nothing else to send than photos.
+    fn spare(&self) -> Option<(LinkId, Event)> {
+        let mut sessions = self.sessions.iter().filter(|_| !self.is_busy);
+        let (link, _) = sessions.find(|(_, (session, _))| session.awaits_spare())?;
+        Some((*link, Event::Spare))
+    }
+
+    /// From now on something else is always to be sent, or not.
+    pub(crate) fn hold_spare(&mut self, is_busy: bool) {
+        self.is_busy = is_busy;
     }
 
     /// The shell's second has passed; what follows.

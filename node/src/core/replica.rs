@@ -19,7 +19,8 @@ use icomm_proto::log::{
     CHUNK_ENTRIES_MAX, ChunkBody, ChunkBuilder, Frontier, Hash, InvalidCheckpoint, InvalidChunk, InvalidChunkBody,
     ItemRef, VerifiedCheckpoint, verify_chunk_with, verify_overlay,
 };
-use icomm_proto::{ForeignField, InvalidView, Origin, SectionSet, ViewRef, v1};
+use icomm_proto::photo::cleared;
+use icomm_proto::{ForeignField, InvalidView, Origin, SectionKind, SectionSet, ViewRef, v1};
 use thiserror::Error;
 
 use super::recall::Voided;
@@ -111,14 +112,14 @@ pub enum Admission {
 }
 
 impl Admission {
-    /// In a global node views of more than the open section have no place, nor have fields of it that this version does
+    /// In a global node views of more than the open section have no place, but for the one photo that an entry clears, nor have fields of it that this version does
     /// not know.
     fn admit(self, index: u64, view: &ViewRef<'_>) -> Result<(), ChunkFault> {
         if self == Self::AnySection {
             return Ok(());
         }
         let sections = view.sections();
-        if !sections.is_subset(SectionSet::open()) {
+        if !sections.is_subset(SectionSet::open()) && cleared(view).is_none() {
             return Err(ChunkFault::NotDenominalised { index, sections });
         }
         view.check_fields()
@@ -233,6 +234,8 @@ pub struct Accepted {
     pub chunks: Vec<StoredChunk>,
     /// The entries already held that it shows more of, ascending, with the sections that are new.
     pub widened: Vec<(u64, SectionSet)>,
+    /// The entries that it shows the photos of, ascending.
+    pub pictured: Vec<u64>,
     /// Size of the log with the chunk.
     pub size: u64,
     /// Root at that size.
@@ -336,7 +339,7 @@ impl Replica {
         let voided = held.voided();
 
         let mut chunks = Vec::with_capacity(2);
-        let mut widened = Vec::new();
+        let (mut widened, mut pictured) = (Vec::new(), Vec::new());
         // What is void widens nothing.
         let known = match (known, voided) {
             (Some(known), Some(voided)) => Some(without(&known, from, voided)?),
@@ -353,6 +356,10 @@ impl Replica {
         if let Some(known) = known
             && let Some(widens) = self.widens(from, &known, admission, held, &mut widened)?
         {
+            let shown = (from..).zip(known.item_refs().map(sections));
+            let shows =
+                |sections: Option<SectionSet>| sections.is_some_and(|shown| shown.contains(SectionKind::Images));
+            pictured.extend(shown.filter(|(_, sections)| shows(*sections)).map(|(index, _)| index));
             chunks.push(StoredChunk::overlay(self.origin.clone(), from, known, widens));
         }
         if let Some(new) = new {
@@ -360,6 +367,9 @@ impl Replica {
             let admit = |index, view: &ViewRef<'_>| {
                 if let Some(voided) = voided {
                     is_void |= voided.covers(&view.entry().head().record_id, index);
+                }
+                if view.sections().contains(SectionKind::Images) {
+                    pictured.push(index);
                 }
                 admission.admit(index, view)
             };
@@ -380,6 +390,7 @@ impl Replica {
         Ok(Accepted {
             chunks,
             widened,
+            pictured,
             size: self.frontier.size(),
             root: self.frontier.root(),
         })

@@ -12,6 +12,7 @@
 //!   ◀─ receipt                 signed, once the chunk is durable
 //!   head ─▶                    a log that I can serve you from now on
 //!   cosigned ─▶                what witnesses say of a log
+//!   piece ─▶                   of a photo that was asked for, when nothing else is to be sent (`photos`)
 //!   doubt ─▶ ◀─ beginning      what I was shown does not fit what I hold: how does it begin?
 //!   expiries ─▶ ◀─ expiries    the time for some entries is over; taken
 //!   refusal                    of one log, or of the whole session
@@ -28,15 +29,18 @@ use icomm_proto::v1::{self, frame::Body};
 use icomm_proto::{Origin, log::Hash};
 
 use super::feed::{Feed, Prepared, Ticket, refill::Looked};
+use super::photo::{PhotoName, PreparedPiece};
 use super::recall::RecallKey;
 
 mod carried;
 mod expiries;
+mod photos;
 mod recalls;
 mod receiving;
 mod refilling;
 mod testimony;
 
+pub use photos::PHOTO_WANTS_MAX;
 pub use testimony::Testimony;
 use testimony::tell_cosigned;
 
@@ -135,6 +139,35 @@ pub enum Event {
         /// What to tell the peer.
         message: String,
     },
+    /// All that was to be sent is with the carrier: a piece of a photo may go. Due while [`Session::awaits_spare`].
+    Spare,
+    /// The answer to [`Action::ReadPiece`]: or why there is none, as a stable code.
+    PieceRead {
+        /// The photo.
+        photo: PhotoName,
+        /// What may go.
+        read: Result<PreparedPiece, &'static str>,
+    },
+    /// There are photos that are not here yet.
+    Lacking,
+    /// Ask the peer for a photo.
+    Fetch {
+        /// Which.
+        photo: PhotoName,
+        /// From which piece on.
+        from: u32,
+    },
+    /// A piece from the peer is durable, or not needed any more.
+    PieceKept {
+        /// Of which photo.
+        photo: PhotoName,
+        /// Nothing more of it is needed.
+        is_whole: bool,
+    },
+    /// A piece from the peer is not what the photo's record commits to.
+    PieceFaulty,
+    /// A photo that the peer asked for is here now.
+    PhotoArrived(PhotoName),
     /// Hand this document to the peer.
     Tell(v1::Document),
     /// Say this of a log to the peer.
@@ -206,6 +239,28 @@ pub enum Action {
     Accept(v1::Chunk),
     /// Verify and store what a refill brings and how far it comes, answer with [`Event::Refilled`] or [`Event::Faulty`].
     Refill(v1::Refill),
+    /// Read a piece of a photo if the policy gives it to the peer, answer with [`Event::PieceRead`].
+    ReadPiece {
+        /// The photo.
+        photo: PhotoName,
+        /// Which piece.
+        piece: u32,
+        /// Whether the hashes of all pieces go with it.
+        with_hashes: bool,
+    },
+    /// Verify and keep a piece of a photo, answer with [`Event::PieceKept`] or [`Event::PieceFaulty`].
+    KeepPiece {
+        /// The photo.
+        photo: PhotoName,
+        /// The piece.
+        piece: v1::PhotoPiece,
+    },
+    /// Answer with [`Event::Fetch`] if there is a photo to ask the peer for.
+    Seek,
+    /// The peer does not send a photo that was asked for.
+    Absent(PhotoName),
+    /// The peer has a photo now that it did not have.
+    Here(PhotoName),
     /// The peer can serve this log.
     Offered {
         /// The log.
@@ -332,6 +387,7 @@ pub struct Session {
     ticket: Ticket,
     wants: usize,
     doubts: usize,
+    photos: photos::Photos,
     // The hello said that recalls follow.
     announced_recalls: bool,
     // The last of the recalls offered after the hello; none when all are.
@@ -353,6 +409,7 @@ impl Session {
             ticket: Ticket::default(),
             wants: 0,
             doubts: 0,
+            photos: photos::Photos::default(),
             announced_recalls: false,
             offered_recalls: None,
             sent_entries: 0,
@@ -395,6 +452,21 @@ impl Session {
             Event::Noted { origin, ticket } => self.on_noted(&origin, ticket, world, actions),
             Event::Looked { origin, ticket, looked } => self.on_looked(&origin, ticket, looked, world, actions),
             Event::Refilled(refilled) => actions.push(send(Body::Refilled(refilled))),
+            Event::Spare => self.on_spare(world, actions),
+            Event::PieceRead { photo, read } => self.on_piece_read(&photo, read, world, actions),
+            Event::Lacking => {
+                if self.phase == Phase::Open {
+                    actions.push(Action::Seek);
+                }
+            }
+            Event::Fetch { photo, from } => self.on_fetch(photo, from, actions),
+            Event::PieceKept { photo, is_whole } => self.on_piece_kept(&photo, is_whole),
+            Event::PieceFaulty => self.fail(
+                "bad-piece",
+                "a piece of a photo is not what its record commits to",
+                actions,
+            ),
+            Event::PhotoArrived(photo) => self.on_photo_arrived(&photo, world, actions),
             Event::Carried(frame) => self.on_carried(frame, world, actions),
             Event::Stored { origin, size, root } => {
                 actions.push(send(Body::Receipt(world.receipt(&origin, size, root))));
@@ -463,6 +535,10 @@ impl Session {
             (_, Body::Cosigned(cosigned)) => self.on_testimony(Testimony::Cosigned(cosigned), actions),
             (_, Body::Doubt(doubt)) => self.on_testimony(Testimony::Doubt(doubt), actions),
             (_, Body::Beginning(beginning)) => self.on_testimony(Testimony::Beginning(beginning), actions),
+            (_, Body::PhotoWant(want)) => self.on_photo_want(&want, actions),
+            (_, Body::PhotoPiece(piece)) => self.on_photo_piece(piece, world, actions),
+            (_, Body::PhotoAbsent(absent)) => self.on_photo_absent(&absent, actions),
+            (_, Body::PhotoHere(here)) => self.on_photo_here(&here, actions),
             (_, Body::LedgerKept(kept)) => actions.push(Action::Consider(Testimony::LedgerKept(kept))),
             (_, Body::LedgerGrowth(growth)) => actions.push(Action::Consider(Testimony::LedgerGrowth(growth))),
             (_, Body::Expiries(expiries)) => self.on_expiries(expiries, actions),
@@ -684,6 +760,9 @@ impl Session {
     }
 
     fn on_noted(&mut self, origin: &Origin, ticket: Ticket, world: &impl World, actions: &mut Vec<Action>) {
+        if self.photo_noted(ticket, world, actions) {
+            return;
+        }
         // The basis may have lapsed while the note was being synced, or an entry was recalled: the note then says more than
         // was sent, never less.
         let Some(size) = world.servable_size(origin) else {

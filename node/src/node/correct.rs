@@ -52,6 +52,14 @@ pub enum CorrectError {
         /// What the draft is.
         is: icomm_proto::RecordKind,
     },
+    /// It has no such photo. The caller's fault.
+    #[error("the record `{record}` has no photo number {}", number.saturating_add(1))]
+    NoPhoto {
+        /// Which record.
+        record: RecordId,
+        /// Which photo, from 0.
+        number: u32,
+    },
     /// The new version can't be read. The caller's fault.
     #[error(transparent)]
     Draft(#[from] InvalidDraft),
@@ -76,9 +84,9 @@ impl From<StoreError> for CorrectError {
 }
 
 /// The last entry of an own record.
-struct Latest {
-    view: View,
-    place: Place,
+pub(super) struct Latest {
+    pub(super) view: View,
+    pub(super) place: Place,
 }
 
 impl Node {
@@ -212,7 +220,7 @@ impl Node {
         traced.map_err(|_| CorrectError::Stopped)?.map_err(CorrectError::Trace)
     }
 
-    fn latest_own(&self, record: RecordId) -> Result<Latest, CorrectError> {
+    pub(super) fn latest_own(&self, record: RecordId) -> Result<Latest, CorrectError> {
         let own = self.own_origin();
         let mut places = self.0.store.find(&record)?;
         places.retain(|place| place.origin == *own);

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use icomm_proto::draft::{Draft, InvalidDraft};
+use icomm_proto::photo::{cleared, clearing};
 use icomm_proto::record::Record;
 use icomm_proto::{EntryKind, FieldError, Photo, PieceHashes, RecordId, View, v1};
 use prost::Message as _;
 use rand::Rng as _;
 use thiserror::Error;
 
-use super::{CorrectError, HoldingsError, Node, Outcome, State, SubmitError};
+use super::{CorrectError, HeldEntry, HoldingsError, Node, Outcome, State, SubmitError};
 use crate::core::own::Sealed;
 use crate::intake::{PhotoRefused, Photograph, photograph};
 use crate::issuer::{IssueError, Placed};
@@ -296,6 +297,53 @@ impl Node {
     /// The disk fails, or the piece is not what it was.
     pub fn piece_of(&self, held: &HeldPhoto, piece: u32) -> Result<Option<Bytes>, StoreError> {
         self.0.store.photos().piece(&held.album, &held.photo, piece)
+    }
+}
+
+/// A photo that is cleared for the global node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cleared {
+    /// The entry that clears it.
+    pub place: Place,
+    /// It was cleared before; nothing was done.
+    pub before: bool,
+}
+
+impl Node {
+    /// Clears a photo of an own record, from 0 in its latest version, for the global node. Only a correction or a recall of
+    /// the record takes that back.
+    ///
+    /// # Errors
+    /// Nothing was done.
+    pub async fn clear_photo(&self, record: RecordId, number: u32) -> Result<Cleared, CorrectError> {
+        let node = self.clone();
+        let done = tokio::spawn(async move { node.clear_whole(record, number).await });
+        done.await.map_err(|_| CorrectError::Stopped)?
+    }
+
+    async fn clear_whole(&self, record: RecordId, number: u32) -> Result<Cleared, CorrectError> {
+        // While the record is corrected nothing of it is cleared.
+        let _one = self.0.correcting.lock().await;
+        let latest = self.latest_own(record)?;
+        if latest.view.head().kind == EntryKind::Recall {
+            return Err(CorrectError::Recalled(record));
+        }
+        let missing = |_| CorrectError::NoPhoto { record, number };
+        let photo = Photo::nth(&latest.view.borrowed(), number).map_err(missing)?;
+        for entry in self.find(&record)? {
+            let is_own = entry.origin == *self.own_origin() && entry.index > latest.place.index;
+            let clears = entry.view.as_ref().and_then(|view| cleared(&view.borrowed()));
+            if is_own && clears.as_ref() == Some(&photo) {
+                let HeldEntry { origin, index, .. } = entry;
+                let place = Place { origin, index };
+                return Ok(Cleared { place, before: true });
+            }
+        }
+        let view = clearing(&latest.view, number, &mut self.random()).map_err(missing)?;
+        let placed = self.0.issuer.issue(vec![Sealed { view, key: None }]).await?;
+        let (Placed::Issued(place) | Placed::Duplicate(place)) =
+            placed.into_iter().next().ok_or(IssueError::Stopped)?;
+        Ok(Cleared { place, before: false })
     }
 }
 

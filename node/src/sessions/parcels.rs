@@ -127,6 +127,10 @@ impl Sessions {
                     last.wants.push(want.clone());
                     continue;
                 }
+                Some(Body::PhotoWant(want)) => {
+                    last.photos.push(want.clone());
+                    continue;
+                }
                 _ => {}
             }
             session.handle(Event::Frame(frame))?;
@@ -143,7 +147,7 @@ impl Sessions {
         posted.entries = session.session.entries().1;
         // What has no room is asked for again.
         while last.encoded_len() > STATE_VALUE_BYTES_MAX {
-            if last.erasures.pop().is_none() && last.wants.pop().is_none() {
+            if last.photos.pop().is_none() && last.erasures.pop().is_none() && last.wants.pop().is_none() {
                 last.hello = None;
             }
         }
@@ -173,10 +177,10 @@ impl Sessions {
         let mut session = ByPost::open(self, peer);
         let receipts = self.exchange.owed_receipts(&session.registered.link)?;
         let mut events = vec![Event::Opened];
-        let (mut wants, mut erasures) = (Vec::new(), Vec::new());
+        let (mut wants, mut erasures, mut photos) = (Vec::new(), Vec::new(), Vec::new());
         if let Some(last) = last {
             events.push(Event::Frame(body(Body::Hello(last.hello.unwrap_or_default()))));
-            (wants, erasures) = (last.wants, last.erasures);
+            (wants, erasures, photos) = (last.wants, last.erasures, last.photos);
         }
         for event in events {
             session.handle(event)?;
@@ -192,16 +196,34 @@ impl Sessions {
             session.handle(Event::Frame(body(Body::Want(want))))?;
             session.settle()?;
         }
-        while let Some(frame) = session.outbox.pop_front() {
-            composed.posted.count(&frame);
-            let room = put(&frame).map_err(PostError::Parcel)?;
-            if let Some(Body::Chunk(_) | Body::Refill(_) | Body::Recalls(_)) = &frame.body {
-                composed.complete &= room;
+        let mut photos = photos.into_iter();
+        loop {
+            while let Some(frame) = session.outbox.pop_front() {
+                composed.posted.count(&frame);
+                let room = put(&frame).map_err(PostError::Parcel)?;
+                if let Some(Body::Chunk(_) | Body::Refill(_) | Body::Recalls(_) | Body::PhotoPiece(_)) = &frame.body {
+                    composed.complete &= room;
+                }
                 if room {
                     session.handle(Event::Carried(frame))?;
                     session.settle()?;
                 }
             }
+            // Photos when there is nothing else, one after the other.
+            let event = match (session.session.awaits_spare(), composed.complete) {
+                (true, true) => Event::Spare,
+                (true, false) => break,
+                (false, room) => match photos.next() {
+                    Some(want) if room => Event::Frame(body(Body::PhotoWant(want))),
+                    Some(_) => {
+                        composed.complete = false;
+                        break;
+                    }
+                    None => break,
+                },
+            };
+            session.handle(event)?;
+            session.settle()?;
         }
         composed.posted.entries = session.session.entries().0;
         Ok(composed)
@@ -211,7 +233,7 @@ impl Sessions {
 /// Whether an action hands something to the disk and is answered once it is there.
 fn is_answered_later(action: &Action) -> bool {
     match action {
-        Action::Accept(_) | Action::Note { .. } => true,
+        Action::Accept(_) | Action::Note { .. } | Action::KeepPiece { .. } => true,
         Action::Refill(refill) => refill.chunk.is_some(),
         _ => false,
     }
@@ -284,7 +306,7 @@ impl ByPost {
                 _ => Some(self.answer()?),
             };
             let Some(event) = event else { return Ok(()) };
-            if let Event::Noted { .. } | Event::Stored { .. } | Event::Refilled(_) | Event::Faulty { .. } = event {
+            if super::is_answer_of_storing(&event) || matches!(event, Event::Noted { .. }) {
                 self.under_way = self.under_way.saturating_sub(1);
             }
             self.handle(event)?;

@@ -53,7 +53,7 @@ const GRANT_NOTES: &str = r#"
 #               { rule = "region", sections = ["case"], handling = "H1" }    to the members of the receiver's region
 #             Without consent only case and exact can go onward; and always only to a member that has an agreement with
 #             the receiver.
-# upstream    whether the receiver may pass `case`, nothing else, to the global node
+# upstream    whether the receiver may pass `case`, and photos that you cleared, nothing else, to the global node
 # under       articles or annexes that the grant rests on; both sides must have accepted them
 # condition   a further condition, e.g.  'resource.report_type == "seizure"'
 "#;

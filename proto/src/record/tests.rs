@@ -7,6 +7,7 @@ use rand::{SeedableRng, rngs::SmallRng};
 use super::*;
 use crate::codes::tests::BUILT_IN;
 use crate::denominalised::Denominalised;
+use crate::photo::{MediaType, Photo};
 use crate::section::SectionSet;
 
 fn text(value: &str) -> String {
@@ -115,6 +116,25 @@ pub(crate) fn complete() -> v1::Draft {
             }],
         }),
     }
+}
+
+/// A sealed record that names so many photos.
+pub(crate) fn sealed_with_images(count: u8) -> View {
+    let mut draft = complete();
+    let images = &mut draft.images.as_mut().unwrap().images;
+    *images = (0..count)
+        .map(|number| {
+            let (photo, _) = Photo::of(&[number; 50], MediaType::Jpeg, "photo").unwrap();
+            (&photo).into()
+        })
+        .collect();
+    let member = "KE".parse().unwrap();
+    let record = Record::validate(&draft, &BUILT_IN, &member).unwrap();
+    record.seal(
+        RecordId::new(1_795_000_000_000, [3; 10]),
+        1,
+        &mut SmallRng::seed_from_u64(9),
+    )
 }
 
 /// A seizure in the short form with nothing but what is mandatory.

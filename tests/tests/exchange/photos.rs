@@ -1,6 +1,10 @@
 //! Photos: what of a file is taken and what is not, where it goes, and that nothing is left of it when its record is recalled.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 
@@ -115,6 +119,14 @@ fn photos(place: &Place, record: &str, home: &str) -> Vec<Value> {
     json_lines(&place.does(&format!("record photos {record} --json --home {home}")))
 }
 
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !done() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
@@ -212,4 +224,150 @@ fn of_a_file_the_picture_is_taken_and_of_a_recalled_record_nothing_stays() {
     place.does(&format!("record recall {id} --reason cleared --home ke"));
     assert_eq!((photos(&place, &id, "ke"), albums()), (Vec::new(), 0));
     place.ends(1, &format!("record photo get {id} 1 --out gone.jpg --home ke"));
+}
+
+/// Kenya and Uganda exchange photos, the office gets none, and the WCO the open section.
+fn agree(place: &Place) {
+    let agreed = |draft: &str, homes: &[&str]| {
+        let mut file = format!("{draft}.toml");
+        for home in homes {
+            let signed = format!("{draft}-{home}.json");
+            place.does(&format!("agreement sign {file} --out {signed} --home {home}"));
+            file = signed;
+        }
+        for home in homes {
+            place.does(&format!("agreement accept {file} --home {home}"));
+        }
+    };
+    place.does("agreement draft esa --region RILO-ESA --members KE UG --from 2026-01-01 --out esa.toml");
+    agreed("esa", &["esa", "ke", "ug"]);
+    place.does("agreement draft ke-wco --contribution KE WCO --from 2026-01-01 --out ke-wco.toml");
+    agreed("ke-wco", &["ke", "wco"]);
+    place.does("agreement draft ke-ug --between KE UG --from 2026-01-01 --out plain.toml");
+    let plain = fs::read_to_string(place.path("plain.toml")).unwrap();
+    let with_images = plain.replace("\"persons\", \"companies\"]", "\"persons\", \"companies\", \"images\"]");
+    assert_ne!(plain, with_images);
+    fs::write(place.path("ke-ug.toml"), with_images).unwrap();
+    agreed("ke-ug", &["ke", "ug"]);
+}
+
+/// How many photos of a record a node knows of, and whether all of them are whole.
+fn whole(place: &Place, id: &str, home: &str) -> (usize, bool) {
+    let photos = photos(place, id, home);
+    let is_whole = photos.iter().all(|photo| photo["held"] == photo["image"]["size"]);
+    (photos.len(), is_whole)
+}
+
+fn knows(place: &Place, id: &str, home: &str) -> bool {
+    let listed = json_lines(&place.does(&format!("record list KE/main --json --home {home}")));
+    listed.iter().any(|entry| entry["record_id"] == id)
+}
+
+#[test]
+fn photos_go_where_the_section_goes_one_that_is_cleared_to_the_root_and_none_outlives_its_record() {
+    let place = Place::new();
+    let [_wco, _esa, _ke, ug] = place.found();
+    agree(&place);
+    let case = place.does("record example").replace("\"H1\"", "\"H0\"");
+    fs::write(place.path("case.json"), case).unwrap();
+    fs::write(place.path("bag.jpg"), telling_jpeg()).unwrap();
+    let scan = noisy_png(1500, 1000, 1);
+    fs::write(place.path("scan.png"), &scan).unwrap();
+    let attached = place.does("record submit case.json --attach bag.jpg --attach x-ray=scan.png --json --home ke");
+    let id = json(&attached)["outcome"]["record_id"].as_str().unwrap().to_owned();
+
+    until("UG does not get the photos", || whole(&place, &id, "ug") == (2, true));
+    for home in ["ke", "ug"] {
+        for number in [1, 2] {
+            place.does(&format!(
+                "record photo get {id} {number} --out {home}-{number} --home {home}"
+            ));
+        }
+    }
+    let read = |name: &str| fs::read(place.path(name)).unwrap();
+    assert_eq!((read("ke-1"), read("ke-2")), (read("ug-1"), read("ug-2")));
+    // Who is not given the section gets none, and knows of none.
+    for home in ["esa", "wco"] {
+        until(&format!("{home} does not get the record"), || knows(&place, &id, home));
+        assert_eq!(photos(&place, &id, home), Vec::<Value>::new(), "{home}");
+        place.ends(1, &format!("record photo get {id} 1 --out no --home {home}"));
+        assert!(!place.path(&format!("{home}/store/photos")).exists(), "{home}");
+    }
+    let noted = place.does("audit disclosures --to UG --json --home ke");
+    let photos_noted = json_lines(&noted)
+        .iter()
+        .filter(|line| line.to_string().contains("\"images\""))
+        .count();
+    assert!(photos_noted >= 2, "{noted}");
+
+    // One is cleared, by its originator only, and goes to the root; the other does not.
+    let refused = place.ends(1, &format!("record clear {id} 2 --home ug"));
+    assert!(refused.contains("only the originator"), "{refused}");
+    place.ends(1, &format!("record clear {id} 3 --home ke"));
+    place.does(&format!("record clear {id} 2 --home ke"));
+    let again = place.does(&format!("record clear {id} 2 --home ke"));
+    assert!(again.contains("cleared before"), "{again}");
+    until("WCO does not get the cleared photo", || {
+        whole(&place, &id, "wco") == (1, true)
+    });
+    place.does(&format!("record photo get {id} 1 --out wco-1 --home wco"));
+    assert_eq!(read("wco-1"), read("ke-2"));
+    let root = json(&place.does(&format!("record get {id} --json --home wco")));
+    assert_eq!(
+        (&root["kind"], &root["sections"]),
+        (&"issue".into(), &Value::from(vec!["case"]))
+    );
+    until("UG does not hear of it", || {
+        photos(&place, &id, "ug")[1]["cleared"] == true
+    });
+    assert_eq!(
+        (
+            photos(&place, &id, "ug")[0]["cleared"].clone(),
+            whole(&place, &id, "esa")
+        ),
+        (false.into(), (0, true))
+    );
+
+    // A holder that is killed in the middle goes on where it was.
+    let mut big = Vec::new();
+    for number in 2..6_u32 {
+        fs::write(place.path(&format!("big{number}.png")), noisy_png(3500, 3500, number)).unwrap();
+        big.push(format!("--attach big{number}.png"));
+    }
+    let attached = place.does(&format!("record submit case.json {} --json --home ke", big.join(" ")));
+    let large = json(&attached)["outcome"]["record_id"].as_str().unwrap().to_owned();
+    let held = || {
+        photos(&place, &large, "ug")
+            .iter()
+            .map(|photo| photo["held"].as_u64().unwrap())
+            .sum::<u64>()
+    };
+    until("nothing of it comes", || held() > 0);
+    drop(ug);
+    let _ug = place.runs("ug");
+    until("UG does not get the rest", || whole(&place, &large, "ug") == (4, true));
+    place.does(&format!("record photo get {large} 4 --out ug-large --home ug"));
+    place.does(&format!("record photo get {large} 4 --out ke-large --home ke"));
+    assert_eq!(read("ug-large"), read("ke-large"));
+
+    // Nothing that a file told, nor a pixel in clear, is in any file of any node; and after the recall nothing at all.
+    let pixels = &scan[scan.len() / 2..][..40];
+    for home in ["ke", "ug", "esa", "wco"] {
+        assert!(
+            !finds(&place.path(home), PLANTED) && !finds(&place.path(home), pixels),
+            "{home}"
+        );
+    }
+    for record in [&id, &large] {
+        place.does(&format!("record recall {record} --reason cleared --home ke"));
+    }
+    for home in ["ke", "ug", "wco"] {
+        let albums = || {
+            fs::read_dir(place.path(&format!("{home}/store/photos")))
+                .unwrap()
+                .count()
+        };
+        until(&format!("{home} keeps photos"), || albums() == 0);
+        assert_eq!(photos(&place, &id, home), Vec::<Value>::new());
+    }
 }

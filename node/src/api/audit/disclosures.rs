@@ -109,6 +109,8 @@ fn disclosure(disclosed: Disclosed) -> v1::Disclosure {
         count,
         terms,
         runs: _,
+        // Its terms name section `images` alone.
+        photo: _,
     } = note;
     let only = entry.as_ref().map(|(_, terms)| *terms);
     let terms = terms.into_iter().zip(entries).enumerate();

@@ -43,6 +43,22 @@ pub(in crate::cli) struct Attach {
     files: Vec<Named>,
 }
 
+/// Clear one photo of a record of this member for the global node
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A photo goes to the global node only when its originator's officer has cleared it: look at it first, it may show a face, a
+document, a number plate. One photo at a time, and for good: only a correction or a recall of the record takes it back.
+
+Example:
+  icomm record photo get 0195e7c2-94a1-7d11-b0c3-5a2a7f6f2b11 2 --out look.png
+  icomm record clear 0195e7c2-94a1-7d11-b0c3-5a2a7f6f2b11 2")]
+pub(in crate::cli) struct Clear {
+    /// The record's id
+    record: String,
+    /// Which: its number in `icomm record photos`
+    photo: u32,
+}
+
 /// The photos of a record, and how much of each is here
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -173,6 +189,26 @@ fn attached(reply: &v1::AttachReply, outcome: &v1::Outcome) -> String {
         );
     }
     text
+}
+
+impl Clear {
+    pub(super) async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let Self {
+            record: record_id,
+            photo: number,
+        } = self;
+        let mut client = context.photographer().await?;
+        let request = v1::ClearPhotoRequest { record_id, number };
+        let reply = client.clear_photo(request).await?.into_inner();
+        context.output.answer(&to_json(&reply)?, || {
+            let v1::ClearPhotoReply { origin, index, before } = &reply;
+            match before {
+                true => format!("cleared before, by entry {index} of {origin}"),
+                false => format!("cleared for the global node by entry {index} of {origin}"),
+            }
+        })?;
+        Ok(Exit::Ok)
+    }
 }
 
 impl Photos {

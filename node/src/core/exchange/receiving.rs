@@ -12,6 +12,7 @@ use icomm_proto::{Origin, v1};
 use super::held::StoreHeld;
 use super::refilling::Progress;
 use super::{Exchange, Head, HeldReplica, MEMBER_LOGS_MAX, ORIGINS_MAX, Why, cursor_key, lock};
+use crate::core::photo::Fetching;
 use crate::core::replica::{Admission, ChunkFault, History, Replica};
 use crate::core::routes::LinkId;
 use crate::core::session::{Event, Peer};
@@ -88,12 +89,14 @@ impl Exchange {
             .chunks
             .iter()
             .any(|chunk| matches!(chunk.placement, Placement::Overlays { .. }));
+        let state = Fetching::remember(state, origin, &accepted.pictured);
         let mut batch = self.came(&peer.member, origin, keep.as_ref(), &accepted, state)?;
+        let pictured = accepted.pictured;
         for chunk in accepted.chunks {
             batch = batch.chunk(chunk);
         }
         let (mailbox, heads, stale) = (self.mailbox.clone(), self.heads.clone(), replica.stale.clone());
-        let widening = replica.widening.clone();
+        let (widening, fetching) = (replica.widening.clone(), self.fetching.clone());
         widening.fetch_add(u64::from(widens), Ordering::AcqRel);
         let (origin, member) = (origin.clone(), peer.member.clone());
         let (size, root) = (accepted.size, accepted.root);
@@ -112,6 +115,14 @@ impl Exchange {
                         }
                         if !widened.is_empty() {
                             mailbox.widened(&origin, widened);
+                        }
+                        if !pictured.is_empty() {
+                            // Read when a session's turn comes: here nothing may wait for the store.
+                            let mut fetching = lock(&fetching);
+                            fetching.add(origin.clone(), pictured.first().copied().unwrap_or(0), &pictured);
+                            for idle in fetching.idle() {
+                                mailbox.post(idle, Event::Lacking);
+                            }
                         }
                         mailbox.post(
                             link,
@@ -208,8 +219,10 @@ impl Exchange {
             return self.fault(link, peer, origin, &fault);
         }
         let from_originator = origin.member == peer.member;
+        lock(&self.fetching).offered(link, &origin);
         let asks = lock(&self.routes).offered(link, origin, from_originator);
         self.ask(asks);
+        self.fetch(link);
     }
 
     /// Compares a checkpoint that `by` shows with what is held: two roots for one size are a fork. What is ahead of what is

@@ -17,6 +17,7 @@ mod documents;
 mod floods;
 mod forks;
 mod ledgers;
+mod photos;
 mod recalls;
 mod refilling;
 mod retention;

@@ -23,6 +23,7 @@ impl Session {
                 };
                 self.on_refilled(&through, world, actions);
             }
+            Some(Body::PhotoWant(want)) => self.on_carried_want(&want, actions),
             Some(Body::Recalls(_)) if self.offered_recalls.is_some() => self.offer_recalls(world, actions),
             _ => {}
         }
