@@ -7,9 +7,10 @@
 //!   ConsentSeen ──▶
 //! ```
 //!
-//! Each is a [`Statement`]: compact JSON, signed in a domain of its own. A record's consent is for one entry of a log, named
-//! by its leaf hash: a correction is another entry, and asked for anew. A consent is never enough by itself: the
-//! originator's grant to the holder has to be in force and to ask for consent, and the holder needs a grant to the receiver.
+//! Each is a [`Statement`](crate::agreement::Statement): compact JSON, signed in a domain of its own. A record's consent is for
+//! one entry of a log, named by its leaf hash: a correction is another entry, and asked for anew. A consent is never enough
+//! by itself: the originator's grant to the holder has to be in force and to ask for consent, and the holder needs a grant
+//! to the receiver.
 //!
 //! What belongs together is a *thread*: subject, holder, receiver. Answers in a thread are numbered by `version`, and a lower
 //! one never follows a higher: a revocation can't be undone by showing the approval again.
