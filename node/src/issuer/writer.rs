@@ -130,6 +130,9 @@ impl Writer {
                 placed.push(match record.key {
                     Some(key) if let Some(&index) = keys.get(&key) => Placed::Duplicate(place(index)),
                     Some(key) if let Some(place) = self.store.issued(&key)? => Placed::Duplicate(place),
+                    Some(key) if let Some(index) = self.exchange.issued_before(&key, &record.view)? => {
+                        Placed::Duplicate(place(index))
+                    }
                     key => {
                         if let Some(key) = key {
                             keys.insert(key, next);

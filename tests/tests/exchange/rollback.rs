@@ -208,6 +208,21 @@ async fn a_node_that_was_put_back_recovers_its_own_log_and_signs_no_second_histo
         missing[0]
     );
 
+    // The same file again: what came back with its exact section is known by that, and not issued twice.
+    let unknown = missing
+        .iter()
+        .filter(|entry| !entry["sections"].as_str().unwrap().contains("exact"));
+    let unknown = unknown.count() as u64;
+    assert!(unknown < 100, "{unknown}");
+    let node = network.node(&id("ES")).unwrap();
+    let stop_never = CancellationToken::new();
+    for _ in 0..2 {
+        let again = network.import_at(node, &cases, &mapping("unodc-ids"), &Unwatched, &stop_never);
+        again.await.unwrap();
+        assert_eq!(held(&network, "ES").await, issued + unknown);
+    }
+    let issued = issued + unknown;
+
     // It goes on, with one history.
     says(&network, "ES", 0, &submit);
     until("it does not arrive", || {

@@ -34,8 +34,10 @@ use crate::core::session::Event;
 use crate::store::{Batch, StoreError};
 
 mod recalls;
+mod rows;
 mod status;
 
+use rows::Rows;
 pub use status::{Missing, MissingPage, OwnStatus, Recovered};
 
 /// How long the first append after a start waits for those who may hold more of the log.
@@ -151,6 +153,10 @@ pub(super) struct Own {
     held_up: AtomicBool,
     // The issuer has to look anew at what is held.
     recovered: AtomicBool,
+    // Entries came back once, whose rows nobody knows by their keys.
+    has_recovered: AtomicBool,
+    // Read when first needed.
+    rows: Mutex<Option<Rows>>,
     state: Mutex<Option<State>>,
 }
 
@@ -242,6 +248,8 @@ impl Exchange {
             heard: BTreeMap::new(),
             links: BTreeMap::new(),
         });
+        let once = !self.store.scan_state(RECOVERED_PREFIX)?.is_empty();
+        self.own.has_recovered.store(once, Ordering::Release);
         self.own.held_up.store(true, Ordering::Release);
         found.into_iter().for_each(|why| self.suspect(why));
         Ok(())
@@ -509,6 +517,8 @@ impl Exchange {
             return;
         }
         self.own.recovered.store(true, Ordering::Release);
+        *lock(&self.own.rows) = None;
+        self.own.has_recovered.store(true, Ordering::Release);
         let links = match &mut *self.own.lock() {
             Some(state) => {
                 state.phase = Phase::Sure;

@@ -161,3 +161,31 @@ fn a_second_history_is_never_gone_on_with() {
     again.exchange.guard(log.origin.clone(), Vec::new()).unwrap();
     assert!(matches!(again.exchange.may_append(), Err(NotCleared::Contradicted(_))));
 }
+
+#[test]
+fn a_row_whose_entry_came_back_is_known_by_its_contents_and_stands_for_one_entry() {
+    let World { network, mut ke, log } = world();
+    ke.exchange.guard(log.origin.clone(), Vec::new()).unwrap();
+    let (ug, _) = ke.link(network.peer("UG"), &[]);
+    let row = |number: u8| crate::store::IntakeKey::from([number; 16]);
+    assert_eq!(
+        ke.exchange.issued_before(&row(1), &log.views[4]).unwrap(),
+        None,
+        "nothing came back yet"
+    );
+    ke.frame(ug, held(&log, 7));
+    // Of the last only the open section: many records have the same.
+    let set = |index| if index < 6 { "case+exact" } else { "case" };
+    ke.chunk(ug, log.chunk(4, 7, |index| set(index).parse().unwrap()));
+    ke.second();
+    let issued =
+        |ke: &TestNode, number, index: usize| ke.exchange.issued_before(&row(number), &log.views[index]).unwrap();
+    // They have the same exact section: which is which does not matter, but there are two.
+    let first = [issued(&ke, 1, 4), issued(&ke, 2, 5)];
+    assert_eq!(first, [Some(4), Some(5)]);
+    assert_eq!(issued(&ke, 1, 4), Some(4), "the same row again");
+    assert_eq!([issued(&ke, 3, 4), issued(&ke, 4, 6)], [None, None]);
+    let again = network.node_over("KE", ke.store.clone());
+    again.exchange.guard(log.origin.clone(), Vec::new()).unwrap();
+    assert_eq!([issued(&again, 2, 5), issued(&again, 5, 5)], [Some(5), None]);
+}
