@@ -215,9 +215,9 @@ async fn a_node_that_was_put_back_recovers_its_own_log_and_signs_no_second_histo
     let unknown = unknown.count() as u64;
     assert!(unknown < 100, "{unknown}");
     let node = network.node(&id("ES")).unwrap();
-    let stop_never = CancellationToken::new();
+    let (stop_never, template) = (CancellationToken::new(), mapping("unodc-ids"));
     for _ in 0..2 {
-        let again = network.import_at(node, &cases, &mapping("unodc-ids"), &Unwatched, &stop_never);
+        let again = network.import_at(node, &cases, &template, &Unwatched, &stop_never);
         again.await.unwrap();
         assert_eq!(held(&network, "ES").await, issued + unknown);
     }

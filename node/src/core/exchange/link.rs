@@ -150,8 +150,9 @@ impl World for LinkWorld<'_> {
     }
 
     fn may_take(&self, origin: &Origin) -> bool {
-        if origin.member == self.exchange.local.member {
-            return self.exchange.own.is_recovering(origin);
+        if self.exchange.own.is(origin) {
+            // Asked for only while it is recovered. To decline what is still under way then would end what the peer asked for.
+            return true;
         }
         let (policy, sender) = (self.exchange.law.policy(), &self.link.peer.member);
         policy.receives(&origin.member, sender, self.exchange.now()).is_ok()
