@@ -20,6 +20,7 @@ mod exit;
 mod files;
 mod init;
 mod json;
+mod key;
 mod link;
 mod log;
 pub(crate) mod output;
@@ -68,6 +69,8 @@ enum Command {
     /// Identity: authorities, enrolment, trust bundle.
     #[command(subcommand)]
     Pki(pki::Pki),
+    #[command(subcommand)]
+    Key(key::Key),
     /// Records: import, submit, example, get, list, watch, mapping.
     #[command(subcommand)]
     Record(record::Record),
@@ -118,6 +121,7 @@ fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
             Command::Demo(command) => command.run(context).await,
             Command::Init(command) => command.run(context),
             Command::Pki(command) => command.run(context).await,
+            Command::Key(command) => command.run(context),
             Command::Run(command) => command.run(context).await,
             Command::Status(command) => command.run(context).await,
             Command::Doctor(command) => command.run(context).await,

@@ -18,6 +18,7 @@
 //! | [`disclosure`] | the durable note of what was disclosed |
 //! | [`ledger`] | the notes of disclosures as a signed log of their own |
 //! | [`recall`] | what originators void: orders, erasing, signed answers |
+//! | [`seat`] | where the member's key sits, and a new one takes its place |
 //! | [`refused`] | the report of documents that do not count |
 //! | [`retention`] | what came when, whose time is over, and the signed word of that |
 //! | [`receipt`] | the receiver's signature over what it stored |
@@ -40,5 +41,6 @@ pub mod refused;
 pub mod replica;
 pub mod retention;
 pub mod routes;
+pub mod seat;
 pub mod session;
 pub mod tally;

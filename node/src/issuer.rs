@@ -6,11 +6,10 @@
 //!
 //! While commits are on their way to the disk the next requests gather, so many small writers share signatures and syncs.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use icomm_pki::MemberKey;
 use icomm_proto::Origin;
 use thiserror::Error;
 use tokio::sync::{Semaphore, oneshot};
@@ -18,6 +17,7 @@ use tokio::sync::{Semaphore, oneshot};
 use crate::core::exchange::{Exchange, NotCleared};
 use crate::core::own::{AppendError, OwnLog, Sealed};
 use crate::core::recall::Reason;
+use crate::core::seat::Seat;
 use crate::store::{BATCH_BYTES_MAX, Place, Store, StoreError};
 
 mod queue;
@@ -88,7 +88,7 @@ impl Issuer {
     /// Starts the issuing thread over the log as the store holds it.
     pub fn start(
         mut log: OwnLog,
-        key: MemberKey,
+        key: impl Into<Seat>,
         store: Arc<dyn Store>,
         exchange: Arc<Exchange>,
     ) -> Result<Self, StoreError> {
@@ -97,7 +97,7 @@ impl Issuer {
         let queue = Arc::new(Queue::default());
         let writer = Arc::new(Mutex::new(Writer {
             log,
-            key,
+            key: key.into(),
             store,
             exchange: exchange.clone(),
             queue: queue.clone(),
@@ -119,6 +119,15 @@ impl Issuer {
     /// The own log's name.
     pub fn origin(&self) -> &Origin {
         &self.0.origin
+    }
+
+    /// Lets `change` happen between two commits: all that was signed is durable, and nothing is signed meanwhile. Blocks.
+    pub fn pause<T>(&self, change: impl FnOnce() -> T) -> T {
+        let writer = self.0.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.queue.wait_until_idle();
+        let changed = change();
+        drop(writer);
+        changed
     }
 
     /// Issues records in order. They are durable when this returns.

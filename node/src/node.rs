@@ -7,8 +7,9 @@
 //!
 //! [`Node`] is what the local API, the command line and the demo speak to; cloning it is cheap.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use arc_swap::ArcSwap;
 use icomm_pki::{NodeCredentials, VerifiedBundle};
 use icomm_proto::Origin;
 use icomm_proto::codes::CodeLists;
@@ -18,6 +19,7 @@ use crate::config::Config;
 use crate::core::exchange::{Exchange, Local};
 use crate::core::law::Law;
 use crate::core::own::OwnLog;
+use crate::core::seat::Seat;
 use crate::environment::Environment;
 use crate::issuer::Issuer;
 use crate::link::Links;
@@ -42,6 +44,7 @@ mod retention;
 mod run;
 pub(crate) mod start;
 mod submit;
+pub(crate) mod succession;
 mod who;
 
 pub use agreements::{AgreementError, AgreementStatus, SuspensionState, sign};
@@ -70,7 +73,9 @@ pub struct Node(Arc<Inner>);
 struct Inner {
     config: Config,
     environment: Environment,
-    credentials: Arc<NodeCredentials>,
+    credentials: ArcSwap<NodeCredentials>,
+    // Why new keys that are there are not taken up yet.
+    unsucceeded: Mutex<Option<String>>,
     codes: CodeLists,
     journal: Arc<Journal>,
     store: Arc<dyn Store>,
@@ -92,14 +97,19 @@ impl Node {
     /// # Errors
     /// What the operator must mend: a missing or unreadable key, a store in use, an expired bundle, a port taken.
     pub async fn open(config: Config, environment: Environment) -> Result<Self, StartError> {
-        let credentials = Arc::new(start::credentials(&config)?);
+        let next = succession::next::Next::of(&config);
+        next.finish(&config).map_err(succession::SuccessionError::from)?;
+        let credentials = start::credentials(&config)?;
         let overlays = start::overlays(&config)?;
         let codes = start::codes(&config)?;
         let journal = Arc::new(open_store(&config, &environment)?);
         // Everything reads without what is shut away.
         let store: Arc<dyn Store> = Arc::new(Restricting::open(journal.clone())?);
         let bundle = start::bundle(&config, &*store, environment.clock.now())?;
-        let key = credentials.member_key().clone();
+        let now = environment.clock.now();
+        let credentials = start::succeed(&config, credentials, &bundle, now, &store)?;
+        let credentials = Arc::new(credentials);
+        let key = Seat::from(credentials.member_key().clone());
         let member = credentials.member().clone();
 
         let law = Law::open(member.clone(), key.clone(), bundle, overlays, store.clone())?;
@@ -134,7 +144,8 @@ impl Node {
         Ok(Self(Arc::new(Inner {
             config,
             environment,
-            credentials,
+            credentials: ArcSwap::new(credentials),
+            unsucceeded: Mutex::default(),
             codes,
             journal,
             store,
@@ -154,8 +165,8 @@ impl Node {
     }
 
     /// Its certificates and keys.
-    pub fn credentials(&self) -> &Arc<NodeCredentials> {
-        &self.0.credentials
+    pub fn credentials(&self) -> Arc<NodeCredentials> {
+        self.0.credentials.load_full()
     }
 
     /// The trust bundle that it goes by now.

@@ -25,6 +25,7 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use icomm_pki::MemberId;
+use icomm_pki::{Digest32, Domain};
 use icomm_proto::codes::{CodeLists, List};
 
 pub(crate) use check::passable;
@@ -203,6 +204,12 @@ impl Agreement {
     #[must_use]
     pub fn canonical(&self) -> &[u8] {
         &self.0.canonical
+    }
+
+    /// What a hand-over of a party's key calls its signature under this text.
+    #[must_use]
+    pub fn signed_digest(&self) -> Digest32 {
+        Digest32::of_signed(Domain::Agreement, self.canonical())
     }
 
     /// The SHA-256 of [`Self::canonical`].

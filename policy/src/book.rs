@@ -13,9 +13,9 @@ mod taking;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use icomm_pki::MemberId;
+use icomm_pki::{Digest32, MemberId};
 
-use crate::agreement::{AgreementId, Ratified};
+use crate::agreement::{Acknowledgement, AgreementId, Ratified, Signed, SignedAgreement, Suspension};
 use crate::directory::KeyDirectory;
 
 use file::File;
@@ -42,6 +42,22 @@ pub enum DocumentKind {
     Suspension,
     /// A signed [`Acknowledgement`](crate::agreement::Acknowledgement).
     Acknowledgement,
+}
+
+impl DocumentKind {
+    /// What a hand-over of its key calls this document, if `member` signed it; nothing is verified.
+    #[must_use]
+    pub fn signed_digest(self, bytes: &[u8], member: &MemberId) -> Option<Digest32> {
+        match self {
+            Self::Agreement => {
+                let signed = SignedAgreement::parse(bytes).ok()?;
+                let is_signer = signed.signers().any(|signer| signer == member);
+                is_signer.then(|| signed.agreement().signed_digest())
+            }
+            Self::Suspension => Signed::<Suspension>::parse(bytes).ok()?.signed_digest(member),
+            Self::Acknowledgement => Signed::<Acknowledgement>::parse(bytes).ok()?.signed_digest(member),
+        }
+    }
 }
 
 /// What a document changed in the book. Anything but `Nothing` is to be stored before it counts for anybody else.

@@ -186,7 +186,7 @@ impl World {
             member: member.clone(),
             node: credentials.node_name().clone(),
             role: credentials.role(),
-            key: key.clone(),
+            key: key.clone().into(),
         };
         let law = sure(Law::open(
             member.clone(),

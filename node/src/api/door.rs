@@ -249,15 +249,14 @@ impl TlsDoor {
         // Made anew for each connection, from the bundle of this moment: there are few, and none may outlive a revocation.
         let clock = Arc::new(self.environment.clone());
         let config =
-            tls::server_config(self.node.credentials(), Arc::clone(&bundle), clock).map_err(Refused::Config)?;
+            tls::server_config(&self.node.credentials(), Arc::clone(&bundle), clock).map_err(Refused::Config)?;
         let stream = TlsAcceptor::from(config)
             .accept(tcp)
             .await
             .map_err(Refused::Handshake)?;
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
         let peer = authenticate(chain, &bundle, self.environment.clock.now()).map_err(Refused::Peer)?;
-        let own = self.node.credentials().member();
-        if peer.member() == own {
+        if peer.member() == self.node.credentials().member() {
             Ok(stream)
         } else {
             Err(Refused::OtherMember(peer.member().clone()))

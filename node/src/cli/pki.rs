@@ -11,6 +11,7 @@ mod folder;
 mod install;
 mod issue;
 mod region;
+mod retire;
 mod revoke;
 mod root;
 mod show;
@@ -45,6 +46,7 @@ pub(super) enum Pki {
     IssueRegion(region::IssueRegion),
     Issue(issue::Issue),
     Revoke(revoke::Revoke),
+    Retire(retire::Retire),
     Bundle(bundle::Bundle),
     Install(install::Install),
     Update(install::Update),
@@ -59,6 +61,7 @@ impl Pki {
             Self::IssueRegion(command) => command.run(context),
             Self::Issue(command) => command.run(context),
             Self::Revoke(command) => command.run(context),
+            Self::Retire(command) => command.run(context),
             Self::Bundle(command) => command.run(context),
             Self::Install(command) => command.run(context),
             Self::Update(command) => command.run(context).await,
@@ -66,6 +69,8 @@ impl Pki {
         }
     }
 }
+
+pub(super) use folder::in_file;
 
 #[cfg(test)]
 mod tests;

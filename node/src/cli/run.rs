@@ -139,6 +139,7 @@ fn cannot_start(error: StartError) -> Failure {
         | StartError::Peer(_)
         | StartError::OpenStore(_)
         | StartError::Store(_)
+        | StartError::Succession(_)
         | StartError::Links(_) => failure,
     }
 }

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use icomm_pki::{MemberId, MemberKey, NodeName, Role};
+use icomm_pki::{MemberId, MemberKeys, NodeName, Role};
 use icomm_proto::log::Hash;
 use icomm_proto::{Origin, v1};
 use prost::Message;
@@ -28,6 +28,7 @@ use super::photo::Fetching;
 use super::recall::Voids;
 use super::replica::{History, Replica};
 use super::routes::{Ask, LinkId, Routes};
+use super::seat::Seat;
 use super::session::{Action, Event, Peer};
 use super::{
     delivery, disclosure,
@@ -99,7 +100,7 @@ pub struct Local {
     /// Its role.
     pub role: Role,
     /// Signs receipts and checkpoints.
-    pub key: MemberKey,
+    pub key: Seat,
 }
 
 /// The durable end of a log.
@@ -177,7 +178,9 @@ impl Exchange {
         }
         let routes = Mutex::new(Routes::new(local.role));
         let line = ledger::line(&law.trust_domain(), &local.member, &local.node);
-        let ledger = Ledger::open(store.clone(), line, local.key.clone())?;
+        let keys = law.member_keys(&local.member);
+        let keys = keys.unwrap_or_else(|| Arc::new(MemberKeys::from(local.key.key().public())));
+        let ledger = Ledger::open(store.clone(), line, local.key.clone(), keys)?;
         let forks = Forks::open(&*store)?;
         let refills = Mutex::new(Refills::open(&*store)?);
         let retaining = Retaining::open(&*store, &local, environment.unix_now())?;

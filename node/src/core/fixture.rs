@@ -311,7 +311,7 @@ impl Network {
         let Peer { member, node, role } = self.peer(member);
         let law = self.law(member.as_str(), store.clone());
         let local = Local {
-            key: key(member.as_str()),
+            key: key(member.as_str()).into(),
             member,
             node,
             role,

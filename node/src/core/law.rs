@@ -3,11 +3,12 @@
 //! What is adopted is durable before it counts. Documents are stored under `law/<kind>/<digest>`, the bundle under
 //! `bundle`; the policy is made of them at start.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use icomm_pki::{
-    InvalidBundle, MemberId, MemberKey, MemberKeys, MemberPublicKey, Role, TrustDomain, VerifiedBundle, moment_at,
+    Digest32, InvalidBundle, MemberId, MemberKeys, MemberPublicKey, Role, TrustDomain, VerifiedBundle, moment_at,
 };
 use icomm_policy::{
     Acknowledgement, AgreementId, Book, Change, DocumentKind, KeyDirectory, Overlay, Policy, Receiver, Refusal,
@@ -20,6 +21,7 @@ use time::OffsetDateTime;
 
 use super::consents::ConsentFault;
 use super::refused::RefusedDocument;
+use super::seat::Seat;
 use crate::store::{Batch, Store, StoreError};
 
 /// Under which the signed trust bundle is kept.
@@ -108,7 +110,7 @@ impl fmt::Display for Adopted {
 /// Agreements and trust bundle of one node.
 pub struct Law {
     owner: MemberId,
-    key: MemberKey,
+    key: Seat,
     policy: Policy,
     bundle: RwLock<Arc<VerifiedBundle>>,
     store: Arc<dyn Store>,
@@ -119,7 +121,7 @@ impl Law {
     /// count, and is logged.
     pub fn open(
         owner: MemberId,
-        key: MemberKey,
+        key: impl Into<Seat>,
         bundle: VerifiedBundle,
         overlays: Vec<Overlay>,
         store: Arc<dyn Store>,
@@ -137,7 +139,7 @@ impl Law {
         let policy = Policy::new(book, directory, overlays);
         Ok(Self {
             owner,
-            key,
+            key: key.into(),
             policy,
             bundle: RwLock::new(bundle),
             store,
@@ -217,6 +219,18 @@ impl Law {
         documents.iter().map(document).collect()
     }
 
+    /// What this member has signed of what is adopted here: what a hand-over of its key names. With whichever key it did.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn signed_documents(&self) -> Result<BTreeSet<Digest32>, StoreError> {
+        let stored = self.store.scan_state(DOCUMENTS_PREFIX)?;
+        let signed = stored
+            .iter()
+            .filter_map(|(key, bytes)| stored_kind(key)?.signed_digest(bytes, &self.owner));
+        Ok(signed.collect())
+    }
+
     /// Adopts a document from a peer or from an operator; `now` in seconds since 1970.
     pub fn adopt(&self, document: &v1::Document, now: u64) -> Result<Adopted, AdoptError> {
         let kind = match document.kind() {
@@ -244,7 +258,7 @@ impl Law {
             .version();
         let suspension = Signed::sign(
             Suspension::new(id.clone(), version, self.owner.clone(), now, reason),
-            &self.key,
+            &self.key.key(),
         )?;
         let mut adopted = Adopted::default();
         self.receive(DocumentKind::Suspension, &suspension.to_bytes(), now, &mut adopted)?;
@@ -299,7 +313,7 @@ impl Law {
             return Ok(());
         };
         let seen = Acknowledgement::new(status.suspension(), self.owner.clone(), now);
-        let signed = Signed::sign(seen, &self.key)?.to_bytes();
+        let signed = Signed::sign(seen, &self.key.key())?.to_bytes();
         self.receive(DocumentKind::Acknowledgement, &signed, now, adopted)
     }
 

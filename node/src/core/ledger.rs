@@ -21,11 +21,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use icomm_pki::{MemberId, MemberKey, NodeName, TrustDomain};
+use icomm_pki::{MemberId, MemberKeys, NodeName, TrustDomain};
 use icomm_proto::log::{Checkpoint, Frontier, Hash, InvalidCheckpoint, VerifiedCheckpoint, leaf_hash};
 use icomm_proto::v1;
 use thiserror::Error;
 
+use super::seat::Seat;
 use crate::store::{Batch, NoteLog, Store, StoreError};
 
 /// Notes that one checkpoint adds at most, so that what lies between two checkpoints is little to hand over and little to
@@ -44,7 +45,8 @@ const FRONTIER: &str = "ledger/frontier";
 pub struct Ledger {
     store: Arc<dyn Store>,
     line: String,
-    key: MemberKey,
+    key: Seat,
+    keys: Mutex<Arc<MemberKeys>>,
     state: Mutex<State>,
 }
 
@@ -150,15 +152,21 @@ pub fn line(domain: &TrustDomain, member: &MemberId, node: &NodeName) -> String 
 }
 
 impl Ledger {
-    /// The ledger as the store holds it. Only its end is looked at; [`Ledger::verify`] reads all of it.
+    /// The ledger as the store holds it, signed with the key in the seat and before with others of the member's `keys`. Only its end is looked at; [`Ledger::verify`] reads all of it.
     ///
     /// # Errors
     /// The store fails. A ledger that does not fit is no error here: the node must be able to say so.
-    pub fn open(store: Arc<dyn Store>, line: String, key: MemberKey) -> Result<Self, StoreError> {
+    pub fn open(
+        store: Arc<dyn Store>,
+        line: String,
+        key: impl Into<Seat>,
+        keys: Arc<MemberKeys>,
+    ) -> Result<Self, StoreError> {
         let ledger = Self {
             store,
             line,
-            key,
+            key: key.into(),
+            keys: Mutex::new(keys),
             state: Mutex::default(),
         };
         let state = match ledger.resume() {
@@ -187,6 +195,26 @@ impl Ledger {
             Err(Disagreement::Ledger(InvalidLedger::Store(error))) => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// Goes by these keys of the member from now on.
+    pub fn trust(&self, keys: Arc<MemberKeys>) {
+        *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = keys;
+    }
+
+    /// Signs what there is, and lets `change` happen while nothing is signed: it is told up to where the key in the seat has
+    /// signed.
+    ///
+    /// # Errors
+    /// The store can't read the notes.
+    pub fn pause<T>(&self, change: impl FnOnce(&LedgerHead) -> T) -> Result<T, InvalidLedger> {
+        self.sign()?;
+        let state = self.state();
+        Ok(change(&LedgerHead {
+            size: state.frontier.size(),
+            root: state.frontier.root(),
+            checkpoint: state.checkpoint.clone(),
+        }))
     }
 
     /// The name that its checkpoints carry.
@@ -222,7 +250,7 @@ impl Ledger {
         while state.frontier.size() < notes {
             let (from, mut frontier) = (state.frontier.size(), state.frontier.clone());
             self.replay(&mut frontier, notes.min(from.saturating_add(SIGN_NOTES_MAX)))?;
-            let signed = Checkpoint::of(&self.line, &frontier).sign(&self.key);
+            let signed = Checkpoint::of(&self.line, &frontier).sign(&self.key.key());
             let number = self.store.notes_len(&NoteLog::ledger())?;
             let signed = signed.map_err(|source| InvalidLedger::Checkpoint { number, source })?;
             // The notes are durable. A checkpoint that a power cut takes is signed again, over them and maybe more.
@@ -259,7 +287,7 @@ impl Ledger {
     /// # Errors
     /// The peer's checkpoint is none of this ledger's, or of other notes than are here.
     pub fn compare_with(&self, holder: &str, checkpoint: Bytes) -> Result<u64, Disagreement> {
-        let theirs = VerifiedCheckpoint::verify(checkpoint, &self.line, &self.key.public())?;
+        let theirs = self.own(checkpoint)?;
         self.sign()?;
         let (held, head) = (theirs.size(), self.head());
         let fault = if held > head.size {
@@ -396,8 +424,18 @@ impl Ledger {
     }
 
     fn own_checkpoint(&self, number: u64, note: Bytes) -> Result<VerifiedCheckpoint, InvalidLedger> {
-        VerifiedCheckpoint::verify(note, &self.line, &self.key.public())
+        self.own(note)
             .map_err(|source| InvalidLedger::Checkpoint { number, source })
+    }
+
+    /// A checkpoint that this member signed, with whichever of its keys.
+    fn own(&self, note: Bytes) -> Result<VerifiedCheckpoint, InvalidCheckpoint> {
+        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match VerifiedCheckpoint::verify_by(note.clone(), &self.line, &keys) {
+            // The bundle may not have heard of the key in the seat.
+            Err(invalid) => VerifiedCheckpoint::verify(note, &self.line, &self.key.key().public()).map_err(|_| invalid),
+            verified => verified,
+        }
     }
 
     /// The root over the first `size` notes, at most as many as are signed.

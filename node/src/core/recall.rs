@@ -38,7 +38,7 @@ mod voids;
 
 pub use erasure::{Erasure, InvalidErasure};
 pub use holders::{has_file, holders};
-pub use kept::{Kept, RECALLS_PREFIX, answer_state, answers, parse_recall_state, recall_state};
+pub use kept::{ANSWERS_PREFIX, Kept, RECALLS_PREFIX, answer_state, answers, parse_recall_state, recall_state};
 pub use order::{Appended, InvalidOrder, Order, Reason, UnknownReason};
 pub use voids::Voids;
 

@@ -337,6 +337,10 @@ pub trait World {
     fn cosigned(&self, origin: &Origin) -> Vec<v1::Cosigned>;
     /// Whether any basis lets the peer send this log here now.
     fn may_take(&self, origin: &Origin) -> bool;
+    /// The version of the trust bundle in force.
+    fn bundle_version(&self) -> u64 {
+        u64::MAX
+    }
     /// What the peer lacks according to its hello.
     fn documents_for(&self, hello: &v1::Hello) -> Vec<v1::Document>;
     /// In which generation a log is read now; none while entries of it are being erased.
@@ -388,6 +392,9 @@ pub struct Session {
     wants: usize,
     doubts: usize,
     photos: photos::Photos,
+    // The peer has a newer trust bundle, which comes first: it may list the keys that these are signed with.
+    awaits_bundle: bool,
+    unlooked: Vec<v1::Head>,
     // The hello said that recalls follow.
     announced_recalls: bool,
     // The last of the recalls offered after the hello; none when all are.
@@ -410,6 +417,8 @@ impl Session {
             wants: 0,
             doubts: 0,
             photos: photos::Photos::default(),
+            awaits_bundle: false,
+            unlooked: Vec::new(),
             announced_recalls: false,
             offered_recalls: None,
             sent_entries: 0,
@@ -516,6 +525,7 @@ impl Session {
             (_, Body::Want(want)) => self.on_want(want, world, actions),
             (_, Body::Chunk(chunk)) => self.on_chunk(chunk, world, actions),
             (_, Body::Receipt(receipt)) => self.on_receipt(receipt, world, actions),
+            (_, Body::Head(head)) if self.awaits_bundle && self.unlooked.len() < LOGS_MAX => self.unlooked.push(head),
             (_, Body::Head(head)) => {
                 let origin = head.origin.parse();
                 self.on_head(head, actions);
@@ -531,7 +541,7 @@ impl Session {
             (_, Body::Document(document)) if document.document.len() > DOCUMENT_BYTES_MAX => {
                 self.fail("document-too-large", "a document larger than the limit", actions)
             }
-            (_, Body::Document(document)) => actions.push(Action::Adopt(document)),
+            (_, Body::Document(document)) => self.on_document(document, actions),
             (_, Body::Cosigned(cosigned)) => self.on_testimony(Testimony::Cosigned(cosigned), actions),
             (_, Body::Doubt(doubt)) => self.on_testimony(Testimony::Doubt(doubt), actions),
             (_, Body::Beginning(beginning)) => self.on_testimony(Testimony::Beginning(beginning), actions),
@@ -583,12 +593,25 @@ impl Session {
         if let Some(expiries) = world.expiries() {
             self.tell_expiries(expiries, actions);
         }
-        for head in &hello.heads {
-            self.on_head(head.clone(), actions);
+        self.awaits_bundle = hello.bundle_version > world.bundle_version();
+        match self.awaits_bundle {
+            true => self.unlooked.extend_from_slice(&hello.heads),
+            false => hello.heads.iter().for_each(|head| self.on_head(head.clone(), actions)),
         }
         let shown = hello.heads.iter().filter_map(|head| head.origin.parse().ok());
         for origin in shown.chain(self.offered.iter().cloned()).collect::<BTreeSet<Origin>>() {
             tell_cosigned(&origin, world, actions);
+        }
+    }
+
+    fn on_document(&mut self, document: v1::Document, actions: &mut Vec<Action>) {
+        let is_bundle = document.kind() == v1::document::Kind::Bundle;
+        actions.push(Action::Adopt(document));
+        // Adopted or not: the peer has said what it has.
+        if is_bundle && std::mem::take(&mut self.awaits_bundle) {
+            for head in std::mem::take(&mut self.unlooked) {
+                self.on_head(head, actions);
+            }
         }
     }
 

@@ -3,7 +3,6 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use icomm_pki::MemberKey;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::queue::{Queue, Request};
@@ -11,11 +10,12 @@ use super::{IssueError, Placed};
 use crate::core::exchange::Exchange;
 use crate::core::own::{OwnLog, Sealed};
 use crate::core::recall::{Appended, Order, Reason};
+use crate::core::seat::Seat;
 use crate::store::{Batch, Boundary, IntakeKey, Place, Placement, Store, StoreError};
 
 pub(super) struct Writer {
     pub(super) log: OwnLog,
-    pub(super) key: MemberKey,
+    pub(super) key: Seat,
     pub(super) store: Arc<dyn Store>,
     pub(super) exchange: Arc<Exchange>,
     pub(super) queue: Arc<Queue>,
@@ -162,7 +162,7 @@ impl Writer {
             before: &before,
             checkpoint: end.checkpoint.clone(),
         };
-        let order = Order::issue(&appended, reason, self.exchange.now(), &self.key);
+        let order = Order::issue(&appended, reason, self.exchange.now(), &self.key.key());
         let mut batch = self.exchange.voiding(self.log.origin(), view, order)?;
         commit.into_items().into_iter().for_each(|item| batch.push(item));
         Ok(Some((batch, end)))
@@ -176,7 +176,7 @@ impl Writer {
             let (commit, rest) = fresh.split_at(OwnLog::fits(fresh).max(1));
             let chunk = self
                 .log
-                .append(commit, &self.key)
+                .append(commit, &self.key.key())
                 .map_err(|error| IssueError::Append(Arc::new(error)))?;
             if let Placement::Extends { frontier, checkpoint } = &chunk.placement {
                 end = Some(Boundary {

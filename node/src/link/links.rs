@@ -199,6 +199,15 @@ impl Links {
         Ok(())
     }
 
+    /// Shows this certificate, with its keys, in every handshake from now on; the links that are up stay up. The libp2p
+    /// identity can't change.
+    ///
+    /// # Errors
+    /// TLS can't be set up with it; the one before then stays in use.
+    pub fn set_identity(&self, identity: Arc<NodeCredentials>) -> Result<(), rustls::Error> {
+        self.gate.trust().succeed(identity)
+    }
+
     /// Gossips a checkpoint of a log that this node serves.
     pub fn announce(&self, head: Head) {
         self.dialing.p2p.announce(head);

@@ -284,7 +284,8 @@ async fn attested(
     since: Instant,
 ) -> Result<CarrierIo, ConnectError> {
     let mut stream = stream.compat();
-    let exchanged = attest::exchange(&mut stream, gate.trust().chain());
+    let own = gate.trust().chain();
+    let exchanged = attest::exchange(&mut stream, &own);
     let chain = tokio::time::timeout(gate.limits().handshake(), exchanged)
         .await
         .map_err(|_| ConnectError::Timeout("exchanging certificates"))?

@@ -13,13 +13,13 @@ use super::{AdoptError, BindError, CloseReason, connection::Connection};
 
 /// Identity, environment and current bundle.
 pub(super) struct Trust {
-    identity: Arc<NodeCredentials>,
-    chain: Vec<CertificateDer<'static>>,
     environment: Environment,
     current: ArcSwap<Anchors>,
 }
 
 struct Anchors {
+    identity: Arc<NodeCredentials>,
+    chain: Arc<[CertificateDer<'static>]>,
     bundle: Arc<VerifiedBundle>,
     server: Arc<rustls::ServerConfig>,
     client: Arc<rustls::ClientConfig>,
@@ -27,14 +27,21 @@ struct Anchors {
 
 impl Anchors {
     fn new(
-        identity: &Arc<NodeCredentials>,
+        identity: Arc<NodeCredentials>,
         bundle: Arc<VerifiedBundle>,
         environment: &Environment,
     ) -> Result<Self, rustls::Error> {
         let clock: Arc<dyn TimeProvider> = Arc::new(environment.clone());
-        let server = tls::server_config(identity, Arc::clone(&bundle), Arc::clone(&clock))?;
-        let client = tls::client_config(identity, Arc::clone(&bundle), clock)?;
-        Ok(Self { bundle, server, client })
+        let server = tls::server_config(&identity, Arc::clone(&bundle), Arc::clone(&clock))?;
+        let client = tls::client_config(&identity, Arc::clone(&bundle), clock)?;
+        let chain = identity.node_chain().into();
+        Ok(Self {
+            identity,
+            chain,
+            bundle,
+            server,
+            client,
+        })
     }
 }
 
@@ -50,13 +57,8 @@ impl Trust {
         }
         let chain = identity.node_chain();
         icomm_pki::authenticate(&chain, &bundle, environment.now()).map_err(BindError::OwnCertificate)?;
-        let current = ArcSwap::from_pointee(Anchors::new(&identity, bundle, &environment).map_err(BindError::Tls)?);
-        Ok(Self {
-            identity,
-            chain,
-            environment,
-            current,
-        })
+        let current = ArcSwap::from_pointee(Anchors::new(identity, bundle, &environment).map_err(BindError::Tls)?);
+        Ok(Self { environment, current })
     }
 
     /// Uses `bundle` from now on. On failure the old one stays.
@@ -68,7 +70,15 @@ impl Trust {
         if !bundle.is_live(self.environment.now()) {
             return Err(AdoptError::Expired(offered));
         }
-        let anchors = Anchors::new(&self.identity, bundle, &self.environment).map_err(AdoptError::Tls)?;
+        let identity = Arc::clone(&self.current.load().identity);
+        let anchors = Anchors::new(identity, bundle, &self.environment).map_err(AdoptError::Tls)?;
+        self.current.store(Arc::new(anchors));
+        Ok(())
+    }
+
+    /// Shows this certificate, with its keys, in every handshake from now on. On failure the old one stays.
+    pub(super) fn succeed(&self, identity: Arc<NodeCredentials>) -> Result<(), rustls::Error> {
+        let anchors = Anchors::new(identity, self.bundle(), &self.environment)?;
         self.current.store(Arc::new(anchors));
         Ok(())
     }
@@ -90,8 +100,8 @@ impl Trust {
     }
 
     /// Our own certificate chain, as shown to peers.
-    pub(super) fn chain(&self) -> &[CertificateDer<'static>] {
-        &self.chain
+    pub(super) fn chain(&self) -> Arc<[CertificateDer<'static>]> {
+        Arc::clone(&self.current.load().chain)
     }
 
     pub(super) fn bundle_expired(&self) -> bool {

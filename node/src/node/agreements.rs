@@ -152,7 +152,7 @@ impl Node {
     /// # Errors
     /// It is no agreement, it names a commodity category that the code lists don't have, or this member is no party to it.
     pub fn sign_agreement(&self, document: &[u8]) -> Result<Vec<u8>, AgreementError> {
-        sign(document, &self.0.credentials, &self.0.codes)
+        sign(document, &self.credentials(), &self.0.codes)
     }
 
     /// Suspends an agreement at once, in this member's name.
@@ -188,7 +188,7 @@ impl Node {
         };
         let request = Request {
             origin: &origin.member,
-            holder: self.0.credentials.member(),
+            holder: &self.0.exchange.local().member,
             receiver: &receiver,
             purpose: None,
             class: view.class_bytes(),

@@ -20,11 +20,11 @@ impl Node {
         out: impl Write,
         begun: impl FnOnce(u64),
     ) -> Result<Taken, BackupError> {
-        let inner = &self.0;
+        let (inner, credentials) = (&self.0, self.credentials());
         let source = Source {
             config: &inner.config,
             journal: &inner.journal,
-            credentials: &inner.credentials,
+            credentials: &credentials,
             origin: self.own_origin().clone(),
             environment: &inner.environment,
         };

@@ -121,7 +121,7 @@ impl Node {
 
     /// What the node is.
     pub fn status(&self) -> Status {
-        let credentials = &self.0.credentials;
+        let credentials = self.credentials();
         let bundle = self.0.exchange.law().bundle();
         Status {
             member: credentials.member().to_string(),
@@ -140,6 +140,7 @@ impl Node {
         let now = self.0.environment.clock.now();
         let mut checks = vec![check("keys", Level::Ok, "keys and certificates belong together", "")];
         checks.extend(self.certificates(now));
+        checks.extend(self.succession_checks());
         checks.push(self.clock(now));
         checks.push(self.bundle_check(now));
         checks.push(self.store_check());
@@ -154,7 +155,7 @@ impl Node {
     }
 
     fn certificate_expires(&self) -> OffsetDateTime {
-        let expiries = self.0.credentials.expiries();
+        let expiries = self.credentials().expiries();
         expiries
             .iter()
             .map(|expiry| expiry.at)
@@ -163,7 +164,7 @@ impl Node {
     }
 
     fn certificates(&self, now: OffsetDateTime) -> Vec<Check> {
-        let expiries = self.0.credentials.expiries();
+        let expiries = self.credentials().expiries();
         let advice = "send `identity/request.pem` to the authority again, and `icomm pki install` its answer";
         expiries
             .iter()

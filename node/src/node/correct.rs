@@ -134,7 +134,7 @@ impl Node {
             draft.images = Some(draft::Images {
                 images: images.iter().map(Into::into).collect(),
             });
-            let validated = match Record::validate(draft, &inner.codes, inner.credentials.member()) {
+            let validated = match Record::validate(draft, &inner.codes, &inner.exchange.local().member) {
                 Ok(validated) => validated,
                 Err(errors) => return Ok(Outcome::Rejected(errors)),
             };

@@ -105,6 +105,7 @@ impl Node {
             time,
             chain: inner
                 .credentials
+                .load()
                 .node_chain()
                 .iter()
                 .map(|der| der.to_vec().into())
@@ -116,7 +117,7 @@ impl Node {
             Ok(packing.bytes() < request.bytes_max)
         })?;
         let bytes = packing
-            .finish(inner.credentials.node_key())
+            .finish(inner.credentials.load().node_key())
             .map_err(PostError::Parcel)?;
         tracing::info!(peer = %to.member, node = %to.node, entries = composed.posted.entries, bytes, "parcel written");
         Ok(Sent {
@@ -133,11 +134,11 @@ impl Node {
     /// The parcel is refused, or the session that it is ended; what came before counts.
     pub fn import_parcel(&self, input: impl Read + Seek) -> Result<Received, ImportParcelError> {
         let inner = &self.0;
-        let local = inner.exchange.local();
+        let (local, credentials) = (inner.exchange.local(), self.credentials());
         let addressee = Addressee {
             member: local.member.as_str(),
             node: local.node.as_str(),
-            key: inner.credentials.node_key(),
+            key: credentials.node_key(),
         };
         let mut parcel = Parcel::verify(input, &addressee, &self.bundle(), inner.environment.now())?;
         let from = Peer {

@@ -198,7 +198,7 @@ impl Node {
         }
         named.extend(images.iter().map(Into::into));
         Ok(
-            Record::validate(draft, &inner.codes, inner.credentials.member()).map(|record| {
+            Record::validate(draft, &inner.codes, &inner.exchange.local().member).map(|record| {
                 let mut random = self.random();
                 let mut bits = [0; 10];
                 random.fill_bytes(&mut bits);

@@ -59,6 +59,9 @@ impl Node {
         let mut announcing = tokio::time::interval(ANNOUNCE);
         let mut signing = tokio::time::interval(SIGN);
         self.check_ledger();
+        if let Err(error) = self.hand_over() {
+            tracing::error!(%error, "the hand-over of the former member key can't be written");
+        }
         let mut live = true;
         loop {
             tokio::select! {
@@ -81,6 +84,7 @@ impl Node {
                 _ = validity.tick() => {
                     live = self.still_valid(live);
                     self.sweep_daily(live);
+                    self.succeed().await;
                     inner.post.changed();
                 }
             }

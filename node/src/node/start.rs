@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use icomm_pki::{InvalidBundle, InvalidCredentials, MemberId, NodeCredentials, TrustBundle, VerifiedBundle};
 use icomm_policy::{InvalidOverlay, Overlay};
@@ -12,6 +13,7 @@ use rustls_pki_types::pem::{self, PemObject};
 use thiserror::Error;
 use time::OffsetDateTime;
 
+use super::succession::{self, SuccessionError};
 use crate::config::{self, Config};
 use crate::core::law::BUNDLE_KEY;
 use crate::environment::Environment;
@@ -97,6 +99,9 @@ pub enum StartError {
     /// An installed code list is wrong.
     #[error("an installed code list can't be used: {0}")]
     CodeList(#[from] InvalidCodeList),
+    /// New keys can't be put in place.
+    #[error("the new keys can't be taken up: {0}")]
+    Succession(#[from] SuccessionError),
     /// The own log's name is wrong.
     #[error("`identity.log`: {0}")]
     Log(#[from] InvalidOrigin),
@@ -131,6 +136,27 @@ pub(crate) fn credentials(config: &Config) -> Result<NodeCredentials, StartError
     let member_key = secret("the member key", &identity.member_key)?;
     let node_key = secret("the node's keys", &identity.node_key)?;
     Ok(NodeCredentials::from_pem(&enrolment, &member_key, &node_key)?)
+}
+
+/// Takes up new keys and certificates that became ready while the node was down. What is not ready stays where it is.
+pub(super) fn succeed(
+    config: &Config,
+    used: NodeCredentials,
+    bundle: &VerifiedBundle,
+    now: OffsetDateTime,
+    store: &Arc<dyn Store>,
+) -> Result<NodeCredentials, StartError> {
+    let origin = own_origin(config, used.member())?;
+    match succession::at_start(config, &used, bundle, now, store, &origin) {
+        Ok(next) => Ok(next.unwrap_or(used)),
+        Err(error @ (SuccessionError::Files(_) | SuccessionError::Store(_) | SuccessionError::Ledger(_))) => {
+            Err(error.into())
+        }
+        Err(error) => {
+            tracing::warn!(%error, "new keys or certificates are not taken up yet");
+            Ok(used)
+        }
+    }
 }
 
 fn read(what: &'static str, path: &Path) -> Result<String, StartError> {

@@ -135,7 +135,7 @@ impl Node {
 
     fn prepare(&self, batch: &[Submission], dry_run: bool) -> Result<Prepared, SubmitError> {
         let inner = &self.0;
-        let originator = inner.credentials.member();
+        let originator = &inner.exchange.local().member;
         let mut seed = [0; 32];
         inner.environment.entropy.fill(&mut seed);
         let mut random = StdRng::from_seed(seed);

@@ -24,7 +24,7 @@ use super::InvalidDirectory;
 use crate::{Domain, InvalidSignature, MemberCertificate, MemberId, MemberPublicKey, Signature, key::decode_base64};
 
 /// The most former keys of one member that a bundle lists.
-pub const FORMER_KEYS_MAX: usize = 8;
+pub const FORMER_KEYS_MAX: usize = 32;
 /// The most logs whose end one hand-over names.
 pub const HANDOVER_LOGS_MAX: usize = 64;
 /// The most documents that one hand-over names.

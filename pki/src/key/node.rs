@@ -59,6 +59,14 @@ impl NodeKey {
         Zeroizing::new([tls.as_str(), p2p.as_str()].concat())
     }
 
+    /// A new TLS key beside the same libp2p identity.
+    pub fn with_new_tls(&self) -> Result<Self, InvalidKey> {
+        Ok(Self {
+            tls: TlsKey::generate()?,
+            ..self.clone()
+        })
+    }
+
     /// The libp2p key pair, for the swarm.
     pub fn libp2p(&self) -> &Keypair {
         &self.p2p

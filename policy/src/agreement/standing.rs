@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use icomm_pki::{Domain, MemberId, MemberKey, Signature};
+use icomm_pki::{Digest32, Domain, MemberId, MemberKey, Signature};
 
 use super::words::AgreementId;
 use crate::directory::KeyDirectory;
@@ -167,6 +167,12 @@ impl<T: Statement> Signed<T> {
     pub fn sign(statement: T, key: &MemberKey) -> Result<Self, InvalidStatement> {
         let signature = key.sign(T::DOMAIN, &serde_json::to_vec(&statement)?);
         Ok(Self { statement, signature })
+    }
+
+    /// What a hand-over of the signer's key calls it, if `member` signed.
+    pub(crate) fn signed_digest(&self, member: &MemberId) -> Option<Digest32> {
+        let message = serde_json::to_vec(&self.statement).ok()?;
+        (self.statement.by() == member).then(|| Digest32::of_signed(T::DOMAIN, &message))
     }
 
     /// Reads the stored and sent form.

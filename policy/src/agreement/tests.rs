@@ -457,9 +457,7 @@ fn a_signature_of_a_stranger_or_over_another_text_does_not_bind() {
     let refused = Ratified::verify(changed, &directory).unwrap_err();
     assert_eq!(refused, InvalidSignatures::BadSignature { member: member("KE") });
     // A third signature under a bilateral agreement.
-    let extra = directory
-        .secret("TZ")
-        .sign(icomm_pki::Domain::Agreement, agreement.canonical());
+    let extra = directory.secret("TZ").sign(Domain::Agreement, agreement.canonical());
     let extra = format!(
         r#","signatures":[{{"member":"TZ","signature":"{}"}},"#,
         extra.to_base64()
@@ -479,11 +477,11 @@ fn a_signature_of_a_stranger_or_over_another_text_does_not_bind() {
     other_domain.sign(&member("UG"), directory.secret("UG")).unwrap();
     let right = directory
         .secret("UG")
-        .sign(icomm_pki::Domain::Agreement, agreement.canonical())
+        .sign(Domain::Agreement, agreement.canonical())
         .to_base64();
     let wrong = directory
         .secret("UG")
-        .sign(icomm_pki::Domain::Suspension, agreement.canonical())
+        .sign(Domain::Suspension, agreement.canonical())
         .to_base64();
     let text = String::from_utf8(other_domain.to_bytes())
         .unwrap()

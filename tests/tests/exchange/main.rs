@@ -20,6 +20,7 @@ mod foreign;
 mod forks;
 mod full_disk;
 mod interrupted;
+mod keys;
 mod leak;
 mod ledger;
 mod offline;

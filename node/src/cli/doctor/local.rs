@@ -137,6 +137,12 @@ fn listed(credentials: &NodeCredentials, bundle: &VerifiedBundle, now: OffsetDat
     let signs = credentials.member_key().public();
     match bundle.member(credentials.member()) {
         Some(entry) if entry.key == signs => check(NAME, OK, "partners let this node in and know its member's key", ""),
+        Some(entry) if entry.keys.signing().any(|key| key == signs) => check(
+            NAME,
+            WARNING,
+            "the bundle lists a newer key for this member beside the one in use",
+            "the node takes it up by itself once `icomm key install` has put the authority's answer in place",
+        ),
         _ => check(
             NAME,
             ERROR,

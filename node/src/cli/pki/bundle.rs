@@ -4,13 +4,17 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::Args;
 use icomm_pki::{
-    AuthorityCertificate, CertificateDer, Listing, MemberId, MemberKey, NodeEntry, Quorum, Revocation, TrustBundle,
+    AuthorityCertificate, CertificateDer, FormerListing, Handover, HandoverStatement, Listing, MemberCertificate,
+    MemberId, MemberKey, NodeEntry, Quorum, Revocation, Serial, TrustBundle,
 };
 use serde_json::json;
 use time::Duration;
 
 use super::folder::{Folder, Issued, Public, in_file};
-use crate::cli::{Context, Exit, Failure, files, output::moment};
+use crate::{
+    cli::{Context, Exit, Failure, files, output::moment},
+    node::succession::next::Next,
+};
 
 /// At the root: publish the next trust bundle
 #[derive(Debug, Args)]
@@ -59,7 +63,8 @@ impl Bundle {
         }
         let folder = Folder::at(&authority);
         let root = folder.authority()?;
-        let key = MemberKey::from_pkcs8_pem(&files::read_text(&context.config()?.identity.member_key)?)?;
+        let config = context.config()?;
+        let key = MemberKey::from_pkcs8_pem(&files::read_text(&config.identity.member_key)?)?;
 
         let last = folder.public().bundle_file();
         let (version, last_quorum) = if last.exists() {
@@ -89,7 +94,15 @@ impl Bundle {
             global: quorum_global,
         });
         bundle.quorum = asked.or(last_quorum);
-        let signer = signer(&bundle, &key)?;
+        // The bundle that lists a new key of the global member itself is signed with that.
+        let next = Next::of(&config).member_key();
+        let (signer, key) = match signer(&bundle, &key) {
+            Err(_) if next.exists() => {
+                let next = MemberKey::from_pkcs8_pem(&files::read_text(&next)?)?;
+                (signer(&bundle, &next)?, next)
+            }
+            ours => (ours?, key),
+        };
         let signed = bundle.sign(&signer, &key)?;
         files::replace(&last, &signed, 0o644)?;
         files::write_out(out.as_ref(), &signed)?;
@@ -113,6 +126,7 @@ impl Bundle {
 fn fill(bundle: &mut TrustBundle, sources: &[Public]) -> Result<(), Failure> {
     let mut members: BTreeMap<MemberId, Listing> = BTreeMap::new();
     let mut intermediates: Vec<CertificateDer<'static>> = Vec::new();
+    let (mut keys, mut handovers) = (Keys::new(), Vec::new());
     for source in sources {
         let revoked = source.revoked()?;
         // The oldest first: of one node's certificates the latest stays.
@@ -123,21 +137,81 @@ fn fill(bundle: &mut TrustBundle, sources: &[Public]) -> Result<(), Failure> {
             {
                 intermediates.push(der.clone());
             }
-            let counts = |serial| {
+            let counts = |serial: &Serial| {
                 !revoked
                     .revoked()
                     .iter()
                     .any(|Revocation { serial: gone, .. }| gone == serial)
             };
+            let member = enrolment.member_certificate();
+            let known = keys.entry(member.member().clone()).or_default();
+            known.retain(|(certificate, _)| certificate.key() != member.key());
+            known.push((member.clone(), counts(member.serial())));
             if counts(enrolment.member_certificate().serial()) && counts(enrolment.node_certificate().serial()) {
                 list(&mut members, issued)?;
             }
         }
+        handovers.extend(source.handovers()?);
         bundle.revocation_lists.push(revoked);
+    }
+    for listing in members.values_mut() {
+        listing.former = former(
+            listing,
+            keys.get(&listing.id).map_or(&[][..], Vec::as_slice),
+            &handovers,
+        )?;
     }
     bundle.members = members.into_values().collect();
     bundle.intermediates = intermediates;
     Ok(())
+}
+
+/// The certificates of each member's keys, the latest of each key in the order of their issue, and whether they count.
+type Keys = BTreeMap<MemberId, Vec<(MemberCertificate, bool)>>;
+
+/// The keys that a member signed with before: those that were handed over, and those that still sign. One that was revoked
+/// and never handed over signs for nothing.
+fn former(
+    listing: &Listing,
+    keys: &[(MemberCertificate, bool)],
+    handovers: &[HandoverStatement],
+) -> Result<Vec<FormerListing>, Failure> {
+    let mut former = Vec::new();
+    for (certificate, counts) in keys.iter().filter(|(known, _)| *known.der() != listing.certificate) {
+        let of_key = |statement: &&HandoverStatement| {
+            *statement.member() == listing.id && statement.former() == certificate.key()
+        };
+        let handover = joined(
+            &listing.id,
+            handovers.iter().filter(of_key).map(HandoverStatement::handover),
+        )?;
+        if handover.is_some() || *counts {
+            former.push(FormerListing {
+                certificate: certificate.der().clone(),
+                handover,
+            });
+        }
+    }
+    Ok(former)
+}
+
+/// What several nodes of a member say about one key.
+fn joined<'a>(member: &MemberId, said: impl Iterator<Item = &'a Handover>) -> Result<Option<Handover>, Failure> {
+    let mut joined: Option<Handover> = None;
+    for handover in said {
+        let joined = joined.get_or_insert_default();
+        joined.stolen |= handover.stolen;
+        joined.documents.extend(&handover.documents);
+        for (log, end) in &handover.ends {
+            if joined.ends.insert(log.clone(), *end).is_some_and(|other| other != *end) {
+                return Err(Failure::new(format_args!(
+                    "two hand-overs of {member} name different ends of `{log}`"
+                ))
+                .advice("ask the member which is right, and take the other out of the folder `handed`"));
+            }
+        }
+    }
+    Ok(joined)
 }
 
 fn list(members: &mut BTreeMap<MemberId, Listing>, issued: Issued) -> Result<(), Failure> {
@@ -157,8 +231,7 @@ fn list(members: &mut BTreeMap<MemberId, Listing>, issued: Issued) -> Result<(),
 /// The member of the bundle whose key this is.
 fn signer(bundle: &TrustBundle, key: &MemberKey) -> Result<MemberId, Failure> {
     let is_ours = |listing: &&Listing| {
-        icomm_pki::MemberCertificate::parse(listing.certificate.clone())
-            .is_ok_and(|certificate| certificate.key() == key.public())
+        MemberCertificate::parse(listing.certificate.clone()).is_ok_and(|certificate| certificate.key() == key.public())
     };
     bundle
         .members

@@ -7,6 +7,7 @@
 //!     revoked.pem                       the latest revocation list
 //!     issued/KE.gw1.4f2a….pem           an enrolment, as sent to the member; named by the node certificate's serial
 //!     issued/KE.gw1.4f2a….toml          what the directory should say of that node: regions, addresses
+//!     handed/KE.4f2a….json              up to where a member's former key counts, as its node wrote it
 //!     bundle.json                       the latest trust bundle (root only)
 //! ```
 
@@ -15,8 +16,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use icomm_pki::{Authority, Enrolment, MemberId, NodeName, RevocationList, Validity};
+use data_encoding::HEXLOWER;
+use icomm_pki::{Authority, Enrolment, HandoverStatement, MemberId, NodeName, RevocationList, Validity};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use crate::cli::{Failure, files};
@@ -162,6 +165,42 @@ impl Public {
         Ok(file)
     }
 
+    /// Keeps up to where a former key counts. A later word about the same key and logs takes the place of the earlier.
+    pub(super) fn retire(&self, statement: &HandoverStatement) -> Result<PathBuf, Failure> {
+        let mut logs = Sha256::new();
+        statement
+            .handover()
+            .ends
+            .keys()
+            .for_each(|log| logs.update(format!("{log}\n")));
+        let (key, logs) = (statement.former(), logs.finalize());
+        let short = |bytes: &[u8]| HEXLOWER.encode(bytes.get(..8).unwrap_or_default());
+        let name = format!("{}.{}.{}.json", statement.member(), short(key.as_bytes()), short(&logs));
+        let folder = self.path.join("handed");
+        files::create_private_folder(&folder)?;
+        let file = folder.join(name);
+        files::replace(&file, &statement.to_bytes(), 0o644)?;
+        Ok(file)
+    }
+
+    /// Every hand-over that was kept.
+    pub(super) fn handovers(&self) -> Result<Vec<HandoverStatement>, Failure> {
+        let folder = self.path.join("handed");
+        if !folder.exists() {
+            return Ok(Vec::new());
+        }
+        let mut all = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            let file = entry?.path();
+            if file.extension().is_some_and(|extension| extension == "json") {
+                let statement =
+                    HandoverStatement::parse(&files::read(&file)?).map_err(|error| in_file(&file, &error))?;
+                all.push(statement);
+            }
+        }
+        Ok(all)
+    }
+
     /// Everything ever issued, the oldest first.
     pub(super) fn all_issued(&self) -> Result<Vec<Issued>, Failure> {
         let mut all = Vec::new();
@@ -192,6 +231,13 @@ impl Public {
         Ok(all)
     }
 
+    /// What the directory last said of a node; nothing if it is new.
+    pub(super) fn last_listing(&self, member: &MemberId, node: &NodeName) -> Result<ListingFile, Failure> {
+        let of_node = |issued: &Issued| issued.enrolment.member() == member && issued.enrolment.node_name() == node;
+        let last = self.all_issued()?.into_iter().rfind(of_node);
+        Ok(last.map(|issued| issued.listing).unwrap_or_default())
+    }
+
     /// Everything issued to a member, or to one of its nodes.
     pub(super) fn issued_to(&self, member: &MemberId, node: Option<&NodeName>) -> Result<Vec<Enrolment>, Failure> {
         let mut all: Vec<Enrolment> = self.all_issued()?.into_iter().map(|issued| issued.enrolment).collect();
@@ -201,6 +247,6 @@ impl Public {
 }
 
 /// An error with the file that it is about.
-pub(super) fn in_file(file: &Path, error: &dyn std::error::Error) -> Failure {
+pub(in crate::cli) fn in_file(file: &Path, error: &dyn std::error::Error) -> Failure {
     Failure::new(format_args!("`{}`: {}", file.display(), crate::causes::chain(error)))
 }

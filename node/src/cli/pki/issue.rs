@@ -12,7 +12,8 @@ use crate::cli::{Context, Exit, Failure, files};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The role is yours to decide, not the request's. Before you send the answer, compare the fingerprint with the member by
-telephone; with `--fingerprint` this command does it for you. Renewal is the same: a new request, or the old one again.
+telephone; with `--fingerprint` this command does it for you. Renewal is the same: a new request, or the old one again; without --region and --address
+those of the last time stay.
 
 Example:
   icomm pki issue ke-request.pem --authority root-ca --role national --region RILO-ESA \\
@@ -60,9 +61,13 @@ impl Issue {
         let request = EnrolmentRequest::from_pem(&files::read_text(&file)?).map_err(|error| in_file(&file, &error))?;
         compare(fingerprint.as_deref(), &request.fingerprint())?;
         let enrolment = authority.issue(&request, role, Validity::days(context.now(), days)?)?;
-        let listing = ListingFile {
-            regions: region,
-            addresses: address,
+        let listing = if region.is_empty() && address.is_empty() {
+            folder.public().last_listing(request.member(), request.node())?
+        } else {
+            ListingFile {
+                regions: region,
+                addresses: address,
+            }
         };
         let issued = Issued { enrolment, listing };
         let kept = folder.public().keep(&issued)?;

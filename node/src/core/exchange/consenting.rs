@@ -261,7 +261,7 @@ impl Exchange {
         }
         let digest = Digest::of(&statement.document);
         let seen = ConsentSeen::new(consent.signed(), digest, self.now());
-        let signed = Signed::sign(seen, &self.local.key)?.to_bytes();
+        let signed = Signed::sign(seen, &self.local.key.key())?.to_bytes();
         // By the way it came: who passed it on keeps it until it sees this.
         let seen = document(Kind::ConsentSeen, &signed);
         self.mailbox.post(link, Event::Tell(seen));
@@ -388,7 +388,7 @@ impl Exchange {
             ..request
         };
         let owner = request.subject.owner().clone();
-        let signed = Document::new(Signed::sign(request, &self.local.key)?);
+        let signed = Document::new(Signed::sign(request, &self.local.key.key())?);
         let told = document(Kind::ConsentRequest, &signed.bytes);
         let kept = Kept {
             request: Some(signed),
@@ -424,7 +424,7 @@ impl Exchange {
             return Err(ConsentFault::from(ConsentRefusal::Older { version, known }).into());
         }
         let bundle = self.law.bundle();
-        let signed = Signed::sign(consent, &self.local.key)?.to_bytes();
+        let signed = Signed::sign(consent, &self.local.key.key())?.to_bytes();
         let consent = Consent::verify(&signed, &*bundle).map_err(ConsentFault::from)?;
         let holder = consent.statement().holder.clone();
         if self.is_own(&holder) {

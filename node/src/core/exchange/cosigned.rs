@@ -417,7 +417,7 @@ impl Exchange {
         let others = |origin: &Origin| origin.member != self.local.member && !self.forks.has(origin);
         for (origin, head) in self.heads().into_iter().filter(|(origin, _)| others(origin)) {
             let last = self.cosigned.said_by(&origin, &self.local.member);
-            let key = self.local.key.public();
+            let key = self.local.key.key().public();
             if last
                 .as_ref()
                 .is_some_and(|last| last.size >= head.size && last.key == key)
@@ -447,12 +447,13 @@ impl Exchange {
         let note = SignedNote::parse(&head.checkpoint)?;
         let note = note.filtered(|by| by.name() == line && ids.contains(&by.key_id()));
         let mut note = note.ok_or(Uncosigned::UnknownMember)?;
-        note.cosign(&witness_name(&self.local.member, &domain), &self.local.key, time)?;
+        let key = self.local.key.key();
+        note.cosign(&witness_name(&self.local.member, &domain), &key, time)?;
         Ok(Word {
             size: head.size,
             root: head.root,
             time,
-            key: self.local.key.public(),
+            key: key.public(),
             note,
         })
     }

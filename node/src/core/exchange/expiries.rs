@@ -102,7 +102,7 @@ impl Exchange {
     /// A word of this node's own under the key that it signs with now: it may have been owed for years.
     fn signed_anew(&self, word: v1::Expiry) -> v1::Expiry {
         match Expiry::read(&word) {
-            Ok(own) if own.by == self.local.member => own.sign(&self.local.key),
+            Ok(own) if own.by == self.local.member => own.sign(&self.local.key.key()),
             Ok(_) | Err(_) => word,
         }
     }

@@ -239,7 +239,7 @@ impl Exchange {
                 spans: spans(entries),
                 bases: entries.iter().flat_map(|over| over.bases.iter().cloned()).collect(),
             };
-            let signed = expiry.sign(&self.local.key);
+            let signed = expiry.sign(&self.local.key.key());
             let key = expired_key(&signed);
             let mut batch = Batch::new().set(key.clone(), signed.encode_to_vec());
             batch = self.owe_expiry(via, &signed, key, batch);

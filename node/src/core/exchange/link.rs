@@ -158,6 +158,10 @@ impl World for LinkWorld<'_> {
         policy.receives(&origin.member, sender, self.exchange.now()).is_ok()
     }
 
+    fn bundle_version(&self) -> u64 {
+        self.exchange.law.bundle().version()
+    }
+
     fn documents_for(&self, hello: &v1::Hello) -> Vec<v1::Document> {
         let mut documents = self.exchange.law.documents_for(&self.link.peer.member, hello);
         documents.extend(self.exchange.forks.documents());
@@ -204,6 +208,6 @@ impl World for LinkWorld<'_> {
             root,
             time,
         }
-        .sign(&self.exchange.local.key)
+        .sign(&self.exchange.local.key.key())
     }
 }

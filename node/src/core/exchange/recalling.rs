@@ -352,7 +352,7 @@ impl Exchange {
                 entries: kept.entries,
                 passed_on: kept.holders.clone(),
             };
-            Some(erasure.sign(&self.local.key).encode_to_vec())
+            Some(erasure.sign(&self.local.key.key()).encode_to_vec())
         };
         if let Some(erased) = own {
             let state = answer_state(key, &self.local.member);

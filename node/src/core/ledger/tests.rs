@@ -8,7 +8,7 @@ use crate::store::MemoryStore;
 
 fn ledger(store: &Arc<MemoryStore>) -> Ledger {
     let line = line(&domain(), &"KE".parse().unwrap(), &"gw1".parse().unwrap());
-    Ledger::open(store.clone(), line, key("KE")).unwrap()
+    Ledger::open(store.clone(), line, key("KE"), key("KE").public().into()).unwrap()
 }
 
 fn note(number: u64) -> Bytes {

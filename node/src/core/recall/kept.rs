@@ -27,8 +27,11 @@ pub fn answer_state(key: &RecallKey, by: &MemberId) -> String {
     format!("{}{by}", answers_prefix(key))
 }
 
+/// Under which answers to recalls are kept.
+pub const ANSWERS_PREFIX: &str = "erased/";
+
 fn answers_prefix((origin, record): &RecallKey) -> String {
-    format!("erased/{origin}/{record}/")
+    format!("{ANSWERS_PREFIX}{origin}/{record}/")
 }
 
 /// A recall that was verified before it was kept.
