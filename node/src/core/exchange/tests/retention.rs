@@ -118,8 +118,14 @@ fn on_its_day_everything_but_the_open_section_is_erased_and_the_originator_is_to
     assert_eq!((swept.terms[0].entries, swept.terms[0].done), (3, false));
     assert_eq!(sections(&*store, &ke, 1), set("case+exact+persons"));
 
+    let before = node.exchange.generation(&ke.origin);
     let swept = node.exchange.sweep(on(31, true)).unwrap();
     assert_eq!((swept.terms[0].entries, swept.terms[0].done), (3, true));
+    let after = node.exchange.generation(&ke.origin);
+    assert!(
+        after.is_some() && after != before,
+        "what was read before goes to nobody any more"
+    );
     for index in 0..3 {
         assert_eq!(sections(&*store, &ke, index), set("case"));
     }
