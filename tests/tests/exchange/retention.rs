@@ -12,7 +12,7 @@ use icomm_node::{
         Network, Tally,
         terms::{self, Exchange},
     },
-    node::Node,
+    node::{Node, open_store},
     observe,
 };
 use icomm_policy::agreement::{Agreement, Expiry, Retention};
@@ -274,6 +274,12 @@ async fn what_was_given_for_a_day_is_gone_after_it_and_the_originator_knows() {
     stop.cancel();
     served.await.unwrap();
     drop(node);
+    // What still runs for it ends on its own.
+    let config = network.node(&id("PT")).unwrap().config().clone();
+    until("the store is let go", async || {
+        open_store(&config, &Environment::system()).is_ok()
+    })
+    .await;
 
     // Nothing comes back: after a kill on either side, with the clock as it was, over new links.
     for member in ["PT", "ES"] {
