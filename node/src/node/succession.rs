@@ -232,6 +232,7 @@ impl Node {
             }
             let mut handover: Handover = serde_json::from_slice(&kept)?;
             handover.documents = inner.exchange.law().signed_documents()?;
+            handover.documents.extend(inner.exchange.signed_consents());
             let member = inner.exchange.local().member.clone();
             let statement = HandoverStatement::sign(member, former, handover, &key)?;
             next::replace(&place, &statement.to_bytes(), 0o644)?;
