@@ -36,11 +36,11 @@ pub const VERSIONS_MAX: usize = 256;
 /// What kind of document bytes hold. The order is that in which stored documents are replayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DocumentKind {
-    /// A [`SignedAgreement`](crate::agreement::SignedAgreement).
+    /// A [`SignedAgreement`].
     Agreement,
-    /// A signed [`Suspension`](crate::agreement::Suspension).
+    /// A signed [`Suspension`].
     Suspension,
-    /// A signed [`Acknowledgement`](crate::agreement::Acknowledgement).
+    /// A signed [`Acknowledgement`].
     Acknowledgement,
 }
 

@@ -331,7 +331,7 @@ mod tests {
         let rows = general::file(&rows).unwrap();
         let table = Table::of(&rows).unwrap();
         let blank: Vec<String> = table.blank.iter().map(|name| pattern(name)).collect();
-        assert_eq!(blank, ["record_kind", "short_form"]);
+        assert_eq!(blank, ["record_kind", "short_form", "operation_id"]);
         for open in OPEN {
             let filled = table.open.iter().any(|column| pattern(&column.name) == *open);
             assert!(filled || blank.iter().any(|blank| blank == open), "{open}");
