@@ -36,6 +36,7 @@ mod http;
 mod meter;
 mod parcels;
 mod photos;
+mod pieces;
 mod preview;
 mod refusal;
 mod retention;

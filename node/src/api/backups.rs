@@ -1,8 +1,7 @@
 //! The calls of `icomm.v1.Backups`: a backup goes out piece by piece, sealed before it leaves the node.
 
-use std::io::{self, BufWriter, Write};
+use std::io::BufWriter;
 
-use bytes::Bytes;
 use futures::{StreamExt, stream::BoxStream};
 use icomm_pki::BackupRecipient;
 use icomm_proto::v1::{self, backup_piece::Piece, backups_server};
@@ -10,16 +9,17 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{convert, meter::observed, refusal::unreadable, service::blocking};
+use super::{
+    convert,
+    meter::observed,
+    pieces::{PIECE_BYTES, Pieces, QUEUE_PIECES_MAX},
+    refusal::unreadable,
+    service::blocking,
+};
 use crate::{
     core::exchange::{Missing, MissingPage, OwnStatus, Recovered},
     node::Node,
 };
-
-/// A piece of a backup on its way to the caller.
-const PIECE_BYTES: usize = 256 << 10;
-/// Pieces that wait for a slow caller.
-const QUEUE_PIECES_MAX: usize = 4;
 
 /// The service over one node.
 pub(super) struct Service {
@@ -44,7 +44,10 @@ impl backups_server::Backups for Service {
             let (sender, receiver) = mpsc::channel(QUEUE_PIECES_MAX);
             let node = self.node.clone();
             tokio::task::spawn_blocking(move || {
-                let out = BufWriter::with_capacity(PIECE_BYTES, Pieces(sender.clone()));
+                let out = BufWriter::with_capacity(
+                    PIECE_BYTES,
+                    Pieces::new(sender.clone(), |data| piece(Piece::Data(data))),
+                );
                 let begun = |bytes| drop(sender.blocking_send(Ok(piece(Piece::FilesBytes(bytes)))));
                 let last = match node.take_backup(&to, with_identity, out, begun) {
                     Ok(taken) => Ok(piece(Piece::Summary(convert::backup(&taken.manifest, taken.bytes)))),
@@ -133,23 +136,6 @@ fn status(status: OwnStatus, page: MissingPage) -> v1::RecoveryStatus {
         missing: page.missing.into_iter().map(missing).collect(),
         more: page.next.is_some(),
         next: page.next.unwrap_or_default(),
-    }
-}
-
-/// What is written becomes pieces of the answer.
-struct Pieces(mpsc::Sender<Result<v1::BackupPiece, Status>>);
-
-impl Write for Pieces {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let data = piece(Piece::Data(Bytes::copy_from_slice(bytes)));
-        self.0
-            .blocking_send(Ok(data))
-            .map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "the caller hung up"))?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

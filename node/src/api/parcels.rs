@@ -2,7 +2,6 @@
 
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 
-use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use icomm_proto::v1::{self, parcel_piece::Piece, parcels_server};
@@ -10,16 +9,17 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use super::{meter::observed, refusal::unreadable, service::blocking};
+use super::{
+    meter::observed,
+    pieces::{PIECE_BYTES, Pieces, QUEUE_PIECES_MAX},
+    refusal::unreadable,
+    service::blocking,
+};
 use crate::{
     node::{Node, ParcelRequest, Received, Sent},
     sessions::{Composed, Posted},
 };
 
-/// A piece of a parcel on its way to the caller.
-const PIECE_BYTES: usize = 256 << 10;
-/// Pieces that wait for a slow caller.
-const QUEUE_PIECES_MAX: usize = 4;
 /// The longest parcel that is taken in: a terabyte comes in several.
 const PARCEL_BYTES_MAX: u64 = 1 << 40;
 
@@ -44,7 +44,10 @@ impl parcels_server::Parcels for Service {
             let (sender, receiver) = mpsc::channel(QUEUE_PIECES_MAX);
             let node = self.node.clone();
             tokio::task::spawn_blocking(move || {
-                let out = BufWriter::with_capacity(PIECE_BYTES, Pieces(sender.clone()));
+                let out = BufWriter::with_capacity(
+                    PIECE_BYTES,
+                    Pieces::new(sender.clone(), |data| piece(Piece::Data(data))),
+                );
                 let last = match node.export_parcel(&request, out) {
                     Ok(sent) => Ok(piece(Piece::Summary(sent_summary(sent)))),
                     Err(error) => Err(error.into()),
@@ -113,23 +116,6 @@ fn wanted(request: v1::ExportParcelRequest) -> Result<ParcelRequest, Status> {
         node,
         bytes_max: if bytes_max == 0 { u64::MAX } else { bytes_max },
     })
-}
-
-/// What is written becomes pieces of the answer.
-struct Pieces(mpsc::Sender<Result<v1::ParcelPiece, Status>>);
-
-impl Write for Pieces {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let data = piece(Piece::Data(Bytes::copy_from_slice(bytes)));
-        self.0
-            .blocking_send(Ok(data))
-            .map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "the caller hung up"))?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 fn piece(piece: Piece) -> v1::ParcelPiece {

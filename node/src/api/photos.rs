@@ -11,6 +11,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::{
     convert,
     meter::observed,
+    pieces::QUEUE_PIECES_MAX,
     refusal::unknown,
     service::{blocking, record_id},
 };
@@ -20,8 +21,6 @@ use crate::{
     store::IntakeKey,
 };
 
-/// Pieces that wait for a slow caller.
-const QUEUE_PIECES_MAX: usize = 4;
 /// Files of one call at most.
 const FILES_MAX: usize = icomm_proto::validate::ITEMS_MAX;
 

@@ -154,9 +154,7 @@ impl Take {
             with_identity,
         } = self;
         let to = to.iter().map(|text| recipient(text)).collect::<Result<Vec<_>, _>>()?;
-        if file.exists() {
-            return Err(Failure::new(format_args!("`{}` exists already", file.display())).advice("name a new file"));
-        }
+        files::must_be_new(&file)?;
         let bar = bar(context);
         let keeper = match context.keeper().await {
             Ok(keeper) => Some(keeper),

@@ -31,6 +31,19 @@ pub(super) fn create_public(path: &Path, content: &[u8]) -> Result<(), Failure> 
     create(path, content, 0o644)
 }
 
+/// Begins a new file with mode 0600, to be written on; an existing one is left alone and is an error.
+pub(super) fn open_private(path: &Path) -> io::Result<fs::File> {
+    open_new(path, 0o600)
+}
+
+/// What is not to be overwritten is refused before anything is done that would then be for nothing.
+pub(super) fn must_be_new(path: &Path) -> Result<(), Failure> {
+    match path.exists() {
+        true => Err(Failure::new(format_args!("`{}` exists already", path.display())).advice("name a new file")),
+        false => Ok(()),
+    }
+}
+
 /// Replaces a file in one step: whoever reads it sees the old content or the new, also after a power cut.
 pub(super) fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), Failure> {
     let folder = path
@@ -66,12 +79,7 @@ impl<'a> Writing<'a> {
         let mut temporary = place.as_os_str().to_owned();
         temporary.push(format!(".{}.part", std::process::id()));
         let temporary = PathBuf::from(temporary);
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&temporary);
-        let file = file.map_err(|error| cannot("write", place, &error))?;
+        let file = open_private(&temporary).map_err(|error| cannot("write", place, &error))?;
         Ok(Self { place, temporary, file })
     }
 
@@ -138,9 +146,12 @@ pub(super) fn write_out(out: Option<&PathBuf>, content: &[u8]) -> Result<(), Fai
     }
 }
 
+fn open_new(path: &Path, mode: u32) -> io::Result<fs::File> {
+    OpenOptions::new().write(true).create_new(true).mode(mode).open(path)
+}
+
 fn create(path: &Path, content: &[u8], mode: u32) -> Result<(), Failure> {
-    let written = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
-    let written = written.and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()));
+    let written = open_new(path, mode).and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()));
     written.map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => Failure::new(format_args!(
             "`{}` exists already and is not overwritten",

@@ -189,6 +189,16 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// Something of the peer's could not be made durable: it is to come again by another session.
+    pub fn cant_store() -> Self {
+        Self::Stop {
+            code: "store",
+            message: "can't store now; try again later".into(),
+        }
+    }
+}
+
 /// What the shell must do, in order.
 #[derive(Debug)]
 pub enum Action {

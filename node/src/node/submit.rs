@@ -5,8 +5,7 @@ use icomm_proto::draft::{Draft, InvalidDraft};
 use icomm_proto::record::Record;
 use icomm_proto::seal::Sealer;
 use icomm_proto::{FieldError, RecordId};
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
+use rand::Rng;
 use thiserror::Error;
 
 use super::{HoldingsError, Node};
@@ -136,9 +135,7 @@ impl Node {
     fn prepare(&self, batch: &[Submission], dry_run: bool) -> Result<Prepared, SubmitError> {
         let inner = &self.0;
         let originator = &inner.exchange.local().member;
-        let mut seed = [0; 32];
-        inner.environment.entropy.fill(&mut seed);
-        let mut random = StdRng::from_seed(seed);
+        let mut random = self.random();
         let now_ms = u64::try_from(inner.environment.clock.now().unix_timestamp_nanos() / 1_000_000).unwrap_or(0);
         // A view is about twice as long as its draft: every section has a salt and a hash.
         let drafts: usize = batch.iter().map(|submission| submission.draft.len()).sum();

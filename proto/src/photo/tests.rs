@@ -1,3 +1,5 @@
+//! What a record commits to of a photo: read back, and refused.
+
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 

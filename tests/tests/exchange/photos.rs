@@ -1,14 +1,10 @@
 //! Photos: what of a file is taken and what is not, where it goes, and that nothing is left of it when its record is recalled.
 
-use std::{
-    fs,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{fs, path::Path};
 
 use serde_json::Value;
 
-use crate::place::{Place, json_lines};
+use crate::place::{Place, json_lines, until};
 
 /// What no node may store or send.
 const PLANTED: &[u8] = b"GPS 1.2921 S 36.8219 E, camera of Synth-Mwangi";
@@ -119,14 +115,6 @@ fn photos(place: &Place, record: &str, home: &str) -> Vec<Value> {
     json_lines(&place.does(&format!("record photos {record} --json --home {home}")))
 }
 
-fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !done() {
-        assert!(Instant::now() < deadline, "{what}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
-
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
@@ -228,27 +216,16 @@ fn of_a_file_the_picture_is_taken_and_of_a_recalled_record_nothing_stays() {
 
 /// Kenya and Uganda exchange photos, the office gets none, and the WCO the open section.
 fn agree(place: &Place) {
-    let agreed = |draft: &str, homes: &[&str]| {
-        let mut file = format!("{draft}.toml");
-        for home in homes {
-            let signed = format!("{draft}-{home}.json");
-            place.does(&format!("agreement sign {file} --out {signed} --home {home}"));
-            file = signed;
-        }
-        for home in homes {
-            place.does(&format!("agreement accept {file} --home {home}"));
-        }
-    };
     place.does("agreement draft esa --region RILO-ESA --members KE UG --from 2026-01-01 --out esa.toml");
-    agreed("esa", &["esa", "ke", "ug"]);
+    place.agreed("esa", &["esa", "ke", "ug"]);
     place.does("agreement draft ke-wco --contribution KE WCO --from 2026-01-01 --out ke-wco.toml");
-    agreed("ke-wco", &["ke", "wco"]);
+    place.agreed("ke-wco", &["ke", "wco"]);
     place.does("agreement draft ke-ug --between KE UG --from 2026-01-01 --out plain.toml");
     let plain = fs::read_to_string(place.path("plain.toml")).unwrap();
     let with_images = plain.replace("\"persons\", \"companies\"]", "\"persons\", \"companies\", \"images\"]");
     assert_ne!(plain, with_images);
     fs::write(place.path("ke-ug.toml"), with_images).unwrap();
-    agreed("ke-ug", &["ke", "ug"]);
+    place.agreed("ke-ug", &["ke", "ug"]);
 }
 
 /// How many photos of a record a node knows of, and whether all of them are whole.

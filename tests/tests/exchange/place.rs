@@ -94,6 +94,19 @@ impl Place {
         text(&ends_with(code, &mut command).stdout)
     }
 
+    /// Has the agreement of this draft signed and adopted at all these homes.
+    pub(crate) fn agreed(&self, draft: &str, homes: &[&str]) {
+        let mut file = format!("{draft}.toml");
+        for home in homes {
+            let signed = format!("{draft}-{home}.json");
+            self.does(&format!("agreement sign {file} --out {signed} --home {home}"));
+            file = signed;
+        }
+        for home in homes {
+            self.does(&format!("agreement accept {file} --home {home}"));
+        }
+    }
+
     /// A node that serves.
     pub(crate) fn runs(&self, home: &str) -> Running {
         self.run(home, |status| status["serving"] == true)
@@ -136,6 +149,15 @@ impl Place {
             );
             std::thread::sleep(Duration::from_millis(100));
         }
+    }
+}
+
+/// Waits until something is so, a minute at most.
+pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !done() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::{
     bench::icomm,
-    place::{CASES, Place, json_lines},
+    place::{CASES, Place, json_lines, until},
 };
 
 /// A person for the draft that `record example` prints.
@@ -23,29 +23,10 @@ const HOMES: [&str; 4] = ["ke", "esa", "ug", "wco"];
 /// `KE` and `UG` give to their office, which may pass on in the region; `KE` gives the open section to the root. Between `KE`
 /// and `UG` there is nothing, so `UG` holds what it holds through the office.
 fn agree(place: &Place) {
-    let sign = |draft: &str, homes: &[&str]| {
-        let mut file = format!("{draft}.toml");
-        for home in homes {
-            let signed = format!("{draft}-{home}.json");
-            place.does(&format!("agreement sign {file} --out {signed} --home {home}"));
-            file = signed;
-        }
-        for home in homes {
-            place.does(&format!("agreement accept {file} --home {home}"));
-        }
-    };
     place.does("agreement draft esa --region RILO-ESA --members KE UG --from 2026-01-01 --out esa.toml");
-    sign("esa", &["esa", "ke", "ug"]);
+    place.agreed("esa", &["esa", "ke", "ug"]);
     place.does("agreement draft ke-wco --contribution KE WCO --from 2026-01-01 --out ke-wco.toml");
-    sign("ke-wco", &["ke", "wco"]);
-}
-
-fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !done() {
-        assert!(Instant::now() < deadline, "{what}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    place.agreed("ke-wco", &["ke", "wco"]);
 }
 
 /// What a node has of a record: first what recalls it, then its latest version; all versions with `--history`.

@@ -15,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use crate::cli::{
     Context, Exit, Failure,
-    files::Writing,
+    files::{self, Writing},
     json::to_json,
     output::{count, moment},
 };
@@ -75,10 +75,8 @@ impl Export {
             out,
             max_mb,
         } = self;
-        if out.exists() {
-            // Before disclosures are noted that then do not happen.
-            return Err(Failure::new(format_args!("`{}` exists already", out.display())).advice("name a new file"));
-        }
+        // Before disclosures are noted that then do not happen.
+        files::must_be_new(&out)?;
         let request = v1::ExportParcelRequest {
             member,
             node,

@@ -57,9 +57,9 @@ impl Prove {
             record_version,
             out,
         } = self;
-        if let Some(out) = out.as_deref().filter(|out| out.exists()) {
+        if let Some(out) = &out {
             // Before a disclosure is noted that then does not happen.
-            return Err(Failure::new(format_args!("`{}` exists already", out.display())).advice("name a new file"));
+            files::must_be_new(out)?;
         }
         let request = v1::ProveRequest {
             record_id: record,

@@ -57,9 +57,9 @@ impl Bundle {
             days,
             out,
         } = self;
-        if let Some(out) = out.as_deref().filter(|out| out.exists()) {
+        if let Some(out) = &out {
             // Before a version is used up that then nobody sees.
-            return Err(Failure::new(format_args!("`{}` exists already", out.display())).advice("name a new file"));
+            files::must_be_new(out)?;
         }
         let folder = Folder::at(&authority);
         let root = folder.authority()?;

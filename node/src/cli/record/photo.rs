@@ -1,9 +1,8 @@
 //! `icomm record attach`, `photos` and `photo`: pictures of what a record tells.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::{Read as _, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -16,7 +15,7 @@ use sha2::{Digest, Sha256};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::show;
-use crate::cli::{Context, Exit, Failure, json::to_json, output::table, output::yes_no};
+use crate::cli::{Context, Exit, Failure, files, json::to_json, output::table, output::yes_no};
 
 /// What is sent or read at once.
 const PART_BYTES: usize = 256 << 10;
@@ -279,8 +278,7 @@ impl Get {
         let mut first = parts.message().await?;
         let image = first.as_mut().and_then(|part| part.image.take()).unwrap_or_default();
         // Only once the node gives something is there a file.
-        let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&out);
-        let mut file = opened.map_err(|error| unwritable(&out, &error))?;
+        let mut file = files::open_private(&out).map_err(|error| unwritable(&out, &error))?;
         let written = async {
             let (mut next, mut hash) = (first, Sha256::new());
             while let Some(v1::PhotoData { data, .. }) = next {

@@ -307,14 +307,7 @@ impl Exchange {
         let bundle = self.law.bundle();
         let mut news = Vec::new();
         for witness in bundle.witnesses().filter(|witness| witness.id != origin.member) {
-            let known = lock(&self.cosigned.0).get(origin).and_then(|words| {
-                let known = words
-                    .said
-                    .get(&witness.id)
-                    .into_iter()
-                    .chain(words.ahead.get(&witness.id));
-                known.max_by_key(|word| word.size).cloned()
-            });
+            let known = self.cosigned.said_by(origin, &witness.id);
             // As much with the key that was certified last can't be said better; with one before it, it can.
             let is_known = |known: &Word| known.size > size || (known.size == size && known.key == witness.key);
             if known.as_ref().is_some_and(is_known) {

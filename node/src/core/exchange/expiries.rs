@@ -133,8 +133,7 @@ impl Exchange {
                 }
                 Err(ExpiryFault::Store(error)) => {
                     tracing::error!(peer = %peer.member, %error, "the word of an expiry could not be kept");
-                    let message = "can't store now; try again later".into();
-                    return self.mailbox.post(link, Event::Stop { code: "store", message });
+                    return self.mailbox.post(link, Event::cant_store());
                 }
                 Err(fault) => {
                     let code = fault.code();

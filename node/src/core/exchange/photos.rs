@@ -108,10 +108,7 @@ impl Exchange {
             }
             Err(error) => {
                 tracing::error!(origin = %photo.origin, index = photo.index, %error, "a photo could not be stored");
-                Event::Stop {
-                    code: "store",
-                    message: "can't store now; try again later".into(),
-                }
+                Event::cant_store()
             }
         };
         self.mailbox.post(link, event);

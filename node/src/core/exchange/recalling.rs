@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use super::held::settle_store;
 use super::{Exchange, lock};
+use crate::core::delivery::facts;
 use crate::core::recall::{
     ERASURES_BYTES_ENOUGH, ERASURES_MAX, Erasure, InvalidErasure, InvalidOrder, Kept, Order, RECALLS_MAX,
     RECALLS_PREFIX, RecallKey, Void, answer_state, answers, has_file, holders, parse_recall_state, recall_state,
@@ -138,8 +139,7 @@ impl Exchange {
         };
         if let Err(error) = taken() {
             tracing::error!(peer = %peer.member, %error, "recalls could not be taken; they stay owed");
-            let message = "can't store now; try again later".into();
-            self.mailbox.post(link, Event::Stop { code: "store", message });
+            self.mailbox.post(link, Event::cant_store());
         }
         if !more && self.voids.arrived(link) {
             self.mailbox.changed();
@@ -454,8 +454,7 @@ impl Exchange {
                 Ok(None) => {}
                 Err(ErasureFault::Store(error)) => {
                     tracing::error!(peer = %peer.member, %error, "a receipt for an erasure could not be kept");
-                    let message = "can't store now; try again later".into();
-                    return self.mailbox.post(link, Event::Stop { code: "store", message });
+                    return self.mailbox.post(link, Event::cant_store());
                 }
                 Err(fault) => {
                     tracing::warn!(peer = %peer.member, %fault, "receipt for an erasure refused");
@@ -519,15 +518,11 @@ fn direct(kept: &Kept) -> BTreeSet<MemberId> {
 }
 
 fn leaf_of(item: &Item) -> Option<Hash> {
-    match item {
-        Item::Withheld(leaf) => Some(*leaf),
-        Item::Disclosed(bytes) => View::parse(bytes.clone()).ok().map(|view| view.leaf_hash()),
-    }
+    facts(item.as_item_ref()).ok().map(|(leaf, _)| leaf)
 }
 
 fn has_sections(store: &dyn Store, place: &Place) -> Result<bool, StoreError> {
-    Ok(match store.entry(&place.origin, place.index)? {
-        Some(Item::Disclosed(bytes)) => View::parse(bytes).is_ok_and(|view| !view.sections().is_empty()),
-        _ => false,
-    })
+    let item = store.entry(&place.origin, place.index)?;
+    let held = item.and_then(|item| facts(item.as_item_ref()).ok()?.1);
+    Ok(held.is_some_and(|sections| !sections.is_empty()))
 }

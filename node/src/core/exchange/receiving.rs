@@ -135,13 +135,7 @@ impl Exchange {
                     Err(error) => {
                         stale.store(true, Ordering::Release);
                         tracing::error!(%origin, peer = %member, %error, "a verified chunk could not be stored");
-                        mailbox.post(
-                            link,
-                            Event::Stop {
-                                code: "store",
-                                message: "can't store now; try again later".into(),
-                            },
-                        );
+                        mailbox.post(link, Event::cant_store());
                     }
                 }
             }),

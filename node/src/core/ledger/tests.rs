@@ -1,3 +1,5 @@
+//! The ledger: what it signs, what it finds when notes or checkpoints were changed, and what its keepers see.
+
 use std::ops::Range;
 
 use proptest::prelude::*;

@@ -173,8 +173,10 @@ impl Erasure {
     }
 }
 
+/// A text as signed bytes have it: length u16 BE, then UTF-8.
+///
 /// A text of 64 KiB or more gives bytes that nobody signs, since its holder's frame would be refused.
-fn put_text(out: &mut Vec<u8>, text: &str) {
+pub fn put_text(out: &mut Vec<u8>, text: &str) {
     out.put_u16(u16::try_from(text.len()).unwrap_or(u16::MAX));
     out.put_slice(text.as_bytes());
 }

@@ -15,6 +15,8 @@ use icomm_pki::{Domain, MemberId, MemberKey, MemberKeys, NodeName, Signature};
 use icomm_proto::{Origin, SectionSet, v1};
 use thiserror::Error;
 
+use crate::core::recall::put_text;
+
 /// Stretches that one expiry names at most.
 pub const SPANS_MAX: usize = 512;
 /// Bases that it names at most.
@@ -217,12 +219,6 @@ impl Expiry {
         bases.iter().for_each(|basis| put_text(&mut out, basis));
         out
     }
-}
-
-/// Texts are shorter than [`TEXT_BYTES_MAX`].
-fn put_text(out: &mut Vec<u8>, text: &str) {
-    out.put_u16(u16::try_from(text.len()).unwrap_or(u16::MAX));
-    out.put_slice(text.as_bytes());
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+//! Parcels: what is read back, and everything that is refused.
+
 use std::io::Cursor;
 use std::sync::Arc;
 

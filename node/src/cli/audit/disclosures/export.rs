@@ -5,9 +5,8 @@
 //! type, and texts are texts.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::BufWriter,
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -15,7 +14,7 @@ use csv::{QuoteStyle, Terminator};
 use rust_xlsxwriter::{ExcelDateTime, Format, FormatAlign, Workbook, XlsxError};
 
 use super::row::Cell;
-use crate::cli::Failure;
+use crate::cli::{Failure, files};
 
 /// Rows of a sheet below its head. A sheet can have 1,048,576; then another one begins.
 const SHEET_ROWS_MAX: u32 = 1_000_000;
@@ -118,8 +117,7 @@ impl Drop for Export {
 }
 
 fn create(path: &Path) -> Result<File, Failure> {
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    file.map_err(|error| {
+    files::open_private(path).map_err(|error| {
         Failure::new(format_args!("can't create `{}`: {error}", path.display()))
             .advice("name a new file in a folder that is there")
     })

@@ -1,3 +1,5 @@
+//! A node that was put back: it gets its own log back and signs nothing before; what it is shown wrongly is refused.
+
 use icomm_proto::{SectionSet, v1::frame::Body};
 
 use super::*;
