@@ -10,10 +10,10 @@
 //! verify against the originator's signature. It has none of icomm's parts but the hash functions: what icomm takes longer is
 //! the price of gRPC, Protocol Buffers, the policy, sessions, the id tables and the index.
 
-mod input;
-mod receiver;
-mod sender;
-mod tls;
+pub(super) mod input;
+pub(super) mod receiver;
+pub(super) mod sender;
+pub(super) mod tls;
 
 #[cfg(test)]
 mod tests;
@@ -94,7 +94,7 @@ impl Path {
     async fn receive(&self, address: SocketAddr) -> anyhow::Result<Received> {
         let mut stream = self.tls.connect(address).await?;
         let output = self.folder.join("output");
-        let received = receiver::receive(&mut stream, &output, self.input.records, &self.key.public()).await?;
+        let received = receiver::receive(&mut stream, &output, self.input.records, &self.key.public(), |_| ()).await?;
         stream.write_all(&[1]).await?;
         stream.flush().await?;
         Ok(received)

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use tokio::task::block_in_place;
+
 use crate::compare::{
-    icomm, nats, postgres,
+    icomm,
+    limits::bare_commit::{self, Load},
+    nats, postgres,
     scale::Sizes,
     workload::{Bench, Better, Field, Growth, Workload},
 };
@@ -27,6 +31,14 @@ pub const WORKLOAD: Workload = Workload {
 /// Between two commits, whether the one before is through or not: a hundred a second.
 pub const PACE: Duration = Duration::from_millis(10);
 
+/// As many connections as PostgreSQL's side takes turns with.
+const BARE: Load = Load {
+    callers: 4,
+    commit_records: 1,
+    under_way: 1024,
+    pace: Some(PACE),
+};
+
 async fn field(bench: &Bench) -> anyhow::Result<Field> {
     let field = Field::default().with(icomm::latency(bench).await?);
     if !bench.peers {
@@ -34,5 +46,6 @@ async fn field(bench: &Bench) -> anyhow::Result<Field> {
     }
     Ok(field
         .with_or_absent(postgres::latency(bench).await?)
-        .with_or_absent(nats::latency(bench).await?))
+        .with_or_absent(nats::latency(bench).await?)
+        .with(block_in_place(|| bare_commit::bare_commit(bench, BARE))?))
 }

@@ -1,7 +1,11 @@
 //! Single commits: 16 writers, one record each at a time.
 
+use tokio::task::block_in_place;
+
 use crate::compare::{
-    icomm, nats, postgres,
+    icomm,
+    limits::bare_commit::{self, Load},
+    nats, postgres,
     scale::Sizes,
     workload::{Bench, Better, Field, Growth, Workload},
 };
@@ -25,6 +29,13 @@ pub const WORKLOAD: Workload = Workload {
 /// Who write at the same time, each with one record under way.
 pub const WRITERS: usize = 16;
 
+const BARE: Load = Load {
+    callers: WRITERS,
+    commit_records: 1,
+    under_way: 1,
+    pace: None,
+};
+
 async fn field(bench: &Bench) -> anyhow::Result<Field> {
     let field = Field::default().with(icomm::single_commits(bench).await?);
     if !bench.peers {
@@ -32,5 +43,6 @@ async fn field(bench: &Bench) -> anyhow::Result<Field> {
     }
     Ok(field
         .with_or_absent(postgres::single_commits(bench).await?)
-        .with_or_absent(nats::single_commits(bench).await?))
+        .with_or_absent(nats::single_commits(bench).await?)
+        .with(block_in_place(|| bare_commit::bare_commit(bench, BARE))?))
 }

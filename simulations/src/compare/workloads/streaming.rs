@@ -1,7 +1,11 @@
 //! Streaming: commits of 100 records reach the partner as they are made.
 
+use tokio::task::block_in_place;
+
 use crate::compare::{
-    icomm, nats, postgres,
+    icomm,
+    limits::bare_commit::{self, Load},
+    nats, postgres,
     scale::Sizes,
     workload::{Bench, Better, Field, Growth, Workload},
 };
@@ -28,6 +32,13 @@ pub const COMMIT_RECORDS: usize = 100;
 /// Commits under way at once.
 pub const COMMITS_UNDER_WAY: usize = 4;
 
+const BARE: Load = Load {
+    callers: 1,
+    commit_records: COMMIT_RECORDS,
+    under_way: COMMITS_UNDER_WAY,
+    pace: None,
+};
+
 async fn field(bench: &Bench) -> anyhow::Result<Field> {
     let field = Field::default().with(icomm::streaming(bench).await?);
     if !bench.peers {
@@ -35,5 +46,6 @@ async fn field(bench: &Bench) -> anyhow::Result<Field> {
     }
     Ok(field
         .with_or_absent(postgres::streaming(bench).await?)
-        .with_or_absent(nats::streaming(bench).await?))
+        .with_or_absent(nats::streaming(bench).await?)
+        .with(block_in_place(|| bare_commit::bare_commit(bench, BARE))?))
 }

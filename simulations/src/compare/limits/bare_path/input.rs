@@ -21,21 +21,21 @@ const HEAD_BYTES: usize = 8;
 const WINDOW_BYTES: usize = 1 << 20;
 
 /// The file, and what must come of it.
-pub(super) struct Input {
+pub(in super::super) struct Input {
     path: PathBuf,
     /// Entries.
-    pub(super) records: u64,
+    pub(in super::super) records: u64,
     /// How many of them the receiver gets as views; of the others it gets the hashes.
-    pub(super) disclosed: u64,
+    pub(in super::super) disclosed: u64,
     /// The Merkle root over all.
-    pub(super) root: Hash,
+    pub(in super::super) root: Hash,
     /// For each class of record whether it goes: what is left of the policy.
-    pub(super) decisions: HashMap<Box<[u8]>, bool>,
+    pub(in super::super) decisions: HashMap<Box<[u8]>, bool>,
 }
 
 impl Input {
     /// Seals the rows into a file.
-    pub(super) fn write(rows: &Rows, path: &Path) -> anyhow::Result<Self> {
+    pub(in super::super) fn write(rows: &Rows, path: &Path) -> anyhow::Result<Self> {
         let mut file = BufWriter::with_capacity(WINDOW_BYTES, File::create(path)?);
         let mut log = Frontier::new();
         let mut decisions = HashMap::new();
@@ -69,7 +69,7 @@ impl Input {
     }
 
     /// The frames, from the first.
-    pub(super) fn frames(&self) -> anyhow::Result<Frames> {
+    pub(in super::super) fn frames(&self) -> anyhow::Result<Frames> {
         Ok(Frames {
             file: File::open(&self.path)?,
             window: Vec::new(),
@@ -79,7 +79,7 @@ impl Input {
 }
 
 /// Frames on their way from the file, a window at a time.
-pub(super) struct Frames {
+pub(in super::super) struct Frames {
     file: File,
     window: Vec<u8>,
     /// Where the next frame begins in the window.
@@ -88,7 +88,7 @@ pub(super) struct Frames {
 
 impl Frames {
     /// The next view, its checksum compared.
-    pub(super) fn next(&mut self) -> anyhow::Result<&[u8]> {
+    pub(in super::super) fn next(&mut self) -> anyhow::Result<&[u8]> {
         let (len, checksum) = loop {
             match self.head() {
                 Some((len, checksum)) if self.window.len() >= self.at + HEAD_BYTES + len => break (len, checksum),

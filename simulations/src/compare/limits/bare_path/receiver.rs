@@ -17,25 +17,27 @@ use tokio::{
 use super::{CHUNK_HEAD_BYTES, DISCLOSED, SIGNATURE_BYTES, SIGNED_BYTES, WITHHELD};
 
 /// What arrived, verified and synced.
-pub(super) struct Received {
-    pub(super) disclosed: Views,
-    pub(super) root: Hash,
+pub(in super::super) struct Received {
+    pub(in super::super) disclosed: Views,
+    pub(in super::super) root: Hash,
 }
 
 /// Views that verified.
 #[derive(Default)]
-pub(super) struct Views {
-    pub(super) count: u64,
+pub(in super::super) struct Views {
+    pub(in super::super) count: u64,
     /// Of all of them.
-    pub(super) bytes: u64,
+    pub(in super::super) bytes: u64,
 }
 
 /// Receives `records` entries into a file: a chunk is appended when all of it verified, and synced before the next one.
-pub(super) async fn receive(
+/// `stored` is told the log's size whenever that has happened.
+pub(in super::super) async fn receive(
     stream: &mut (impl AsyncRead + Unpin),
     output: &Path,
     records: u64,
     key: &MemberPublicKey,
+    mut stored: impl FnMut(u64),
 ) -> anyhow::Result<Received> {
     let mut output = File::create(output)?;
     let mut log = Frontier::new();
@@ -55,6 +57,7 @@ pub(super) async fn receive(
             output.sync_data()?;
             Ok(())
         })?;
+        stored(log.size());
     }
     Ok(Received {
         disclosed,

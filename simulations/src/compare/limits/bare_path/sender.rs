@@ -16,7 +16,7 @@ use super::{
 };
 
 /// Bytes of the note of a chunk's disclosure, about as many as icomm's has.
-const NOTE_BYTES: usize = 200;
+pub(in super::super) const NOTE_BYTES: usize = 200;
 /// Room for a chunk's items, so that its buffer grows once at most.
 const CHUNK_BYTES: usize = 2 << 20;
 /// Bytes of a section before its content: number, salt, length.
@@ -49,35 +49,64 @@ pub(super) async fn send(
     Ok(())
 }
 
-/// The next chunk: its items, and a signature over the log up to its end.
+/// The next chunk of the input, signed.
 fn gather(input: &Input, frames: &mut Frames, log: &mut Frontier, key: &MemberKey) -> anyhow::Result<Vec<u8>> {
     let count = CHUNK_ENTRIES.min(input.records - log.size());
-    let mut chunk = Vec::with_capacity(CHUNK_BYTES);
-    chunk.extend_from_slice(&[0; CHUNK_HEAD_BYTES]);
+    let mut chunk = Chunk::with_capacity(CHUNK_BYTES);
     for _ in 0..count {
-        let Slice { entry, open, class } = Slice::of(frames.next()?).context("a record of the input can't be read")?;
+        chunk.push(frames.next()?, input, log)?;
+    }
+    chunk.sign(log, key)
+}
+
+/// A chunk on its way: its items, and at its end a signature over the log up to there.
+pub(in super::super) struct Chunk {
+    bytes: Vec<u8>,
+    count: u32,
+}
+
+impl Chunk {
+    pub(in super::super) fn with_capacity(bytes: usize) -> Self {
+        let mut chunk = Vec::with_capacity(bytes);
+        chunk.extend_from_slice(&[0; CHUNK_HEAD_BYTES]);
+        Self { bytes: chunk, count: 0 }
+    }
+
+    /// Appends what goes of a view, and its leaf to the log.
+    pub(in super::super) fn push(&mut self, view: &[u8], input: &Input, log: &mut Frontier) -> anyhow::Result<()> {
+        let Slice { entry, open, class } = Slice::of(view).context("a record of the input can't be read")?;
         let leaf = leaf_hash(entry.get(2..).unwrap_or_default());
         log.push(leaf);
         if input.decisions.get(class) == Some(&true) {
             let len = u32::try_from(entry.len() + 1 + open.len())?;
-            chunk.push(DISCLOSED);
-            chunk.extend_from_slice(&len.to_be_bytes());
-            chunk.extend_from_slice(entry);
-            chunk.push(1);
-            chunk.extend_from_slice(open);
+            self.bytes.push(DISCLOSED);
+            self.bytes.extend_from_slice(&len.to_be_bytes());
+            self.bytes.extend_from_slice(entry);
+            self.bytes.push(1);
+            self.bytes.extend_from_slice(open);
         } else {
-            chunk.push(WITHHELD);
-            chunk.extend_from_slice(leaf.as_bytes());
+            self.bytes.push(WITHHELD);
+            self.bytes.extend_from_slice(leaf.as_bytes());
         }
+        self.count += 1;
+        Ok(())
     }
-    let signed = [log.size().to_be_bytes().as_slice(), log.root().as_bytes()].concat();
-    chunk.extend_from_slice(&signed);
-    chunk.extend_from_slice(key.sign_raw(&signed).as_bytes());
-    let (len, count) = (u32::try_from(chunk.len() - CHUNK_HEAD_BYTES)?, u32::try_from(count)?);
-    if let Some(head) = chunk.first_chunk_mut::<CHUNK_HEAD_BYTES>() {
-        *head = ((u64::from(len) << 32) | u64::from(count)).to_be_bytes();
+
+    /// The chunk as it goes.
+    pub(in super::super) fn sign(self, log: &Frontier, key: &MemberKey) -> anyhow::Result<Vec<u8>> {
+        let Self {
+            bytes: mut chunk,
+            count,
+        } = self;
+        let signed = [log.size().to_be_bytes().as_slice(), log.root().as_bytes()].concat();
+        chunk.extend_from_slice(&signed);
+        chunk.extend_from_slice(key.sign_raw(&signed).as_bytes());
+        let len = u32::try_from(chunk.len() - CHUNK_HEAD_BYTES)?;
+        if let Some(head) = chunk.first_chunk_mut::<CHUNK_HEAD_BYTES>() {
+            *head = ((u64::from(len) << 32) | u64::from(count)).to_be_bytes();
+        }
+        Ok(chunk)
     }
-    Ok(chunk)
 }
 
 /// What goes of a view, found in its bytes.

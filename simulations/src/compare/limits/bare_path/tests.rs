@@ -51,7 +51,7 @@ async fn a_chunk_of_other_entries_is_refused() {
     let output = path.0.folder.join("output");
     let receive = async |sent: &[u8]| {
         let mut sent = sent;
-        receiver::receive(&mut sent, &output, RECORDS, &path.0.key.public()).await
+        receiver::receive(&mut sent, &output, RECORDS, &path.0.key.public(), |_| ()).await
     };
     assert_eq!(receive(&sent).await.unwrap().root, path.0.input.root);
     // An entry, a section, a root, a signature: wherever a byte changes, nothing of that chunk counts.

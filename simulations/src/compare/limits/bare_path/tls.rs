@@ -15,13 +15,13 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 const NAME: &str = "localhost";
 
 /// Both ends' settings.
-pub(super) struct Tls {
+pub(in super::super) struct Tls {
     acceptor: TlsAcceptor,
     connector: TlsConnector,
 }
 
 impl Tls {
-    pub(super) fn new() -> anyhow::Result<Self> {
+    pub(in super::super) fn new() -> anyhow::Result<Self> {
         let made = rcgen::generate_simple_self_signed([NAME.to_owned()])?;
         let certificate = made.cert.der().clone();
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).map_err(anyhow::Error::msg)?;
@@ -42,14 +42,17 @@ impl Tls {
         })
     }
 
-    pub(super) async fn accept(&self, listener: &TcpListener) -> anyhow::Result<server::TlsStream<TcpStream>> {
+    pub(in super::super) async fn accept(
+        &self,
+        listener: &TcpListener,
+    ) -> anyhow::Result<server::TlsStream<TcpStream>> {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
         self.acceptor.accept(stream).await.context("no TLS session was made")
     }
 
     #[expect(clippy::disallowed_methods, reason = "no node's link: both ends are in this process")]
-    pub(super) async fn connect(&self, address: SocketAddr) -> anyhow::Result<client::TlsStream<TcpStream>> {
+    pub(in super::super) async fn connect(&self, address: SocketAddr) -> anyhow::Result<client::TlsStream<TcpStream>> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let session = self.connector.connect(ServerName::try_from(NAME)?, stream);
