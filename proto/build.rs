@@ -14,10 +14,11 @@ mod drafts;
 #[path = "build/sections.rs"]
 mod sections;
 
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     "icomm/v1/sensitivity.proto",
     "icomm/v1/record.proto",
     "icomm/v1/recall.proto",
+    "icomm/v1/callback.proto",
     "icomm/v1/link.proto",
     "icomm/v1/node.proto",
     "icomm/v1/audit.proto",

@@ -13,6 +13,7 @@
 //! | [`delivery`] | what of a stretch of a log goes to a peer, and the note of it |
 //! | [`exchange`] | what all links share; performs what sessions decide |
 //! | [`law`] | the agreements and the trust bundle in force |
+//! | [`callback`] | what narrower terms take back: calls, erasing, signed answers |
 //! | [`consents`] | what was asked of originators and answered |
 //! | [`routes`] | whom to ask for which log |
 //! | [`disclosure`] | the durable note of what was disclosed |
@@ -24,6 +25,7 @@
 //! | [`receipt`] | the receiver's signature over what it stored |
 //! | [`tally`] | what is held of a log, counted while verifying it |
 
+pub mod callback;
 pub mod consents;
 pub mod delivery;
 pub mod disclosure;

@@ -62,7 +62,7 @@ pub use retention::{RestrictedError, RetentionError};
 pub use run::{LinkStatus, RunError};
 pub use start::{StartError, open_store};
 pub use submit::{BATCH_MAX, Outcome, Submission, SubmitError};
-pub use who::{Expired, Handover, Holder, Who};
+pub use who::{CalledBack, Expired, Handover, Holder, Who};
 
 pub use crate::sessions::{Change, LogChange};
 

@@ -393,7 +393,12 @@ fn takes_long(action: &Action) -> bool {
         }
         Action::Look { from, until, .. } => until.saturating_sub(*from) > SMALL_READ_ENTRIES_MAX,
         Action::ReadPiece { .. } | Action::KeepPiece { .. } => true,
-        Action::Adopt(_) | Action::Consider(_) | Action::Recalled(_) | Action::Erased(_) => true,
+        Action::Adopt(_)
+        | Action::Consider(_)
+        | Action::Recalled(_)
+        | Action::Erased(_)
+        | Action::CallBack(_)
+        | Action::CalledBack(_) => true,
         _ => false,
     }
 }

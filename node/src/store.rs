@@ -44,7 +44,7 @@ pub use journal::{Journal, OpenError, SNAPSHOT_PIECE_BYTES, Snapshot};
 pub use key::{InvalidStoreKey, StoreKey};
 pub use memory::MemoryStore;
 pub use photos::{Album, Photos, PieceKept};
-pub use restricted::Restricting;
+pub use restricted::{Restricting, ShutAway};
 pub use spans::Spans;
 pub use widths::Widths;
 

@@ -194,6 +194,10 @@ impl Book {
 
     /// Every version of the agreements to which both are parties, with the time in which it decides, by id and version.
     pub(crate) fn entries_between(&self, one: &MemberId, other: &MemberId) -> impl Iterator<Item = Entry<'_>> {
+        self.files_between(one, other).flat_map(File::entries)
+    }
+
+    fn files_between(&self, one: &MemberId, other: &MemberId) -> impl Iterator<Item = &File> {
         let together = match (self.with.get(one), self.with.get(other)) {
             (Some(one), Some(other)) if one.len() <= other.len() => Some((one, other)),
             (Some(one), Some(other)) => Some((other, one)),
@@ -203,7 +207,31 @@ impl Book {
         let ids = together
             .into_iter()
             .flat_map(|(fewer, more)| fewer.iter().filter(|id| more.contains(*id)));
-        ids.filter_map(|id| self.files.get(id)).flat_map(File::entries)
+        ids.filter_map(|id| self.files.get(id))
+    }
+
+    /// The version that has begun last by `now`, of every agreement to which both are parties.
+    pub(crate) fn begun_between(&self, one: &MemberId, other: &MemberId, now: u64) -> impl Iterator<Item = &Ratified> {
+        self.files_between(one, other).filter_map(move |file| file.begun(now))
+    }
+
+    /// Every agreement of which more than one version has begun by `now`, and the highest of these.
+    pub(crate) fn superseding(&self, now: u64) -> Vec<(AgreementId, u32)> {
+        let several = self.files.iter().filter(|(_, file)| file.versions.len() > 1);
+        let begun = several.filter_map(|(id, file)| {
+            let version = file.begun(now)?.agreement().version();
+            let first = file.versions.keys().next()?;
+            (version > *first).then(|| (id.clone(), version))
+        });
+        begun.collect()
+    }
+
+    /// Everybody with whom the owner has an agreement, itself included.
+    pub(crate) fn partners(&self) -> impl Iterator<Item = &MemberId> {
+        self.with
+            .iter()
+            .filter(|(_, ids)| !ids.is_empty())
+            .map(|(member, _)| member)
     }
 
     fn files_with(&self, member: &MemberId) -> impl Iterator<Item = &File> {

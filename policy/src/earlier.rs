@@ -42,6 +42,15 @@ impl Policy {
 }
 
 impl Earlier {
+    /// What a lane gives.
+    pub(crate) fn of(origin: MemberId, lane: Lane) -> Self {
+        Self {
+            origin,
+            lane: Some(lane),
+            answers: HashMap::new(),
+        }
+    }
+
     /// Of a revision that can't be read: it gave nothing, as far as anybody knows.
     #[must_use]
     pub fn unknown(origin: MemberId) -> Self {
@@ -60,16 +69,26 @@ impl Earlier {
 
     /// The sections of `view` that went.
     pub fn gave(&mut self, view: &ViewRef<'_>) -> SectionSet {
+        self.gives(view, weigh_consented).intersection(view.sections())
+    }
+
+    /// What goes of a record of `view`'s class, whatever of it is in the view; `consented` tells of those that have a consent of
+    /// their own.
+    pub(crate) fn gives(
+        &mut self,
+        view: &ViewRef<'_>,
+        consented: impl FnOnce(&Lane, &MemberId, &[u8], &ViewRef<'_>) -> Option<SectionSet>,
+    ) -> SectionSet {
         let (Some(lane), Some(class)) = (&self.lane, view.class_bytes()) else {
             return SectionSet::EMPTY;
         };
         if class.len() > CLASS_BYTES_MAX {
             return SectionSet::EMPTY;
         }
-        if let Some(given) = weigh_consented(lane, &self.origin, class, view) {
-            return given.intersection(view.sections());
+        if let Some(given) = consented(lane, &self.origin, class, view) {
+            return given;
         }
-        let given = match self.answers.get(class) {
+        match self.answers.get(class) {
             Some(known) => *known,
             None => {
                 let given = weigh(lane, &self.origin, class);
@@ -79,8 +98,7 @@ impl Earlier {
                 self.answers.insert(class.into(), given);
                 given
             }
-        };
-        given.intersection(view.sections())
+        }
     }
 }
 
@@ -93,6 +111,18 @@ pub(crate) fn weigh(lane: &Lane, origin: &MemberId, class: &[u8]) -> SectionSet 
 pub(crate) fn weigh_consented(lane: &Lane, origin: &MemberId, class: &[u8], view: &ViewRef<'_>) -> Option<SectionSet> {
     let (consent, _) = lane.consent_of(view)?;
     Some(weigh_with(lane, origin, class, Some(consent)))
+}
+
+/// The sections that a lane gives of an entry that went by consent, `sections` of it; none if its thread is not known.
+pub(crate) fn weigh_as_consented(
+    lane: &Lane,
+    origin: &MemberId,
+    class: &[u8],
+    view: &ViewRef<'_>,
+    sections: SectionSet,
+) -> Option<SectionSet> {
+    let (consent, _) = lane.consent_of(view)?;
+    Some(weigh_with(lane, origin, class, Some(&consent.with_sections(sections))))
 }
 
 fn weigh_with(lane: &Lane, origin: &MemberId, class: &[u8], consent: Option<&HeldConsent>) -> SectionSet {

@@ -25,6 +25,7 @@ use crate::cedar::overlay::Overlay;
 use crate::cedar::question::{Answer, MemberFacts, Question, upstream_policy};
 use crate::class::Class;
 use crate::consent::{Consents, Counting, Held as Consented, HeldConsent};
+use crate::covered::grants_standing;
 use crate::directory::KeyDirectory;
 use crate::forbidden::Forbidden;
 use crate::permit::{Basis, Way};
@@ -150,6 +151,14 @@ impl Lane {
         });
         // A version that the book no longer has leaves a gap, and another law or directory decides otherwise.
         lane.ok().filter(|lane| lane.revision == *revision)
+    }
+
+    /// The lane of `route` by the versions that began last, whether they are in force at `now` or over.
+    pub(crate) fn standing(route: Route<'_>, sources: Sources<'_>, now: u64) -> Result<Self, Forbidden> {
+        let consents = sources.consents.on(route, Counting::Ever, &mut Window::ALWAYS.clone());
+        Self::assemble(route, sources, consents, &mut |_, from, to| {
+            grants_standing(sources.book, from, to, now)
+        })
     }
 
     /// Under which documents, laws and facts it decides.

@@ -19,7 +19,7 @@ use prost::Message;
 #[path = "support/world.rs"]
 mod world;
 
-use world::{DAY, NOON, World, class, grant, member, passing_on, planted, policy, set, terms, world};
+use world::{DAY, NOON, World, adopt, class, grant, member, passing_on, planted, policy, set, terms, world};
 
 use SectionKind::{Case, Exact, Persons};
 
@@ -540,4 +540,48 @@ fn what_a_consent_would_give_is_told_before_anybody_is_asked() {
         .unwrap_err();
     assert_eq!(refused.code(), "not-onward");
     assert!(world.key(&ke).is_some());
+}
+
+#[test]
+fn what_went_by_consent_may_stay_while_the_terms_ask_for_consent_whatever_became_of_it() {
+    let world = world();
+    let policy = office(&world);
+    let view = record(1, 1, &class("KE"));
+    let wanted = set(&[Case, Exact, Persons]);
+    let keeps = |consented: SectionSet, now: u64| {
+        let mut covered = policy.covered(&member("KE"), &world.receiver("UG"), now);
+        covered.sections(&view.borrowed(), consented)
+    };
+    assert_eq!(keeps(wanted, NOON), NOTHING, "nobody was ever asked");
+    let request = ask(of_record(&view), wanted, "UG");
+    take(&policy, &world, answer(&request, 1, Verdict::Approved), 1).unwrap();
+    assert_eq!(keeps(wanted, NOON), wanted);
+    assert_eq!(
+        keeps(NOTHING, NOON),
+        NOTHING,
+        "what went without it is not covered by it"
+    );
+    assert_eq!(keeps(wanted, NOON + 2 * DAY), wanted, "its time is over");
+    take(&policy, &world, answer(&request, 2, Verdict::Revoked), 2).unwrap();
+    assert_eq!(goes(&policy, &world, "UG", &view, NOON), NOTHING);
+    assert_eq!(keeps(wanted, NOON), wanted, "revoked");
+    // A later answer for less does not make what went before it less.
+    let less = Consent {
+        version: 3,
+        sections: SectionSet::open(),
+        ..answer(&request, 1, Verdict::Approved)
+    };
+    take(&policy, &world, less, 3).unwrap();
+    assert_eq!(keeps(wanted, NOON), wanted);
+
+    let narrower = |version: u32, change: &dyn Fn(&mut Terms)| {
+        let mut terms = esa();
+        terms.version = version;
+        change(&mut terms);
+        adopt(&policy, &world, &terms).unwrap();
+    };
+    narrower(2, &|terms| terms.grants[0].sections = set(&[Case, Exact]));
+    assert_eq!(keeps(wanted, NOON), set(&[Case, Exact]));
+    narrower(3, &|terms| terms.grants[0].onward = Onward::none());
+    assert_eq!(keeps(wanted, NOON), NOTHING);
 }

@@ -385,6 +385,7 @@ impl World {
         for node in self.nodes.values() {
             if let Some(running) = &node.running {
                 running.exchange.every_second();
+                sure(running.exchange.call_back_narrowed());
                 sure(running.exchange.ledger().sign());
                 running.exchange.hand_out(false);
                 // Whatever happens to links and nodes, nobody tampers with their disclosure logs here.

@@ -14,8 +14,8 @@ use crate::{
     },
     link::{DialState, Outcome as ProbeOutcome, Probe, Report},
     node::{
-        AgreementStatus, Check, Forked, Handover, HeldEntry, Holder, Level, LinkStatus, LogStatus, Outcome, ProofFile,
-        Recalled, Status, SuspensionState, Who,
+        AgreementStatus, CalledBack, Check, Forked, Handover, HeldEntry, Holder, Level, LinkStatus, LogStatus, Outcome,
+        ProofFile, Recalled, Status, SuspensionState, Who,
     },
 };
 
@@ -354,6 +354,7 @@ fn holder(holder: Holder) -> v1::RecordHolder {
         holds,
         asked_since,
         erased,
+        calls,
         passes_on,
     } = holder;
     let handover = |handover: Handover| {
@@ -386,6 +387,28 @@ fn holder(holder: Holder) -> v1::RecordHolder {
         asked_since: asked_since.unwrap_or_default(),
         erased: erased.unwrap_or_default(),
         passes_on,
+        calls: calls.into_iter().map(call).collect(),
+    }
+}
+
+fn call(call: CalledBack) -> v1::RecordCall {
+    let CalledBack {
+        index,
+        agreement,
+        version,
+        keeps,
+        since,
+        erased,
+        waiting,
+    } = call;
+    v1::RecordCall {
+        index,
+        agreement: agreement.to_string(),
+        version,
+        keeps: keeps.to_string(),
+        since,
+        erased: erased.unwrap_or_default(),
+        waiting,
     }
 }
 

@@ -14,9 +14,11 @@
 //!  "runs":[[500,0],[12,null]]}
 //! ```
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use icomm_policy::{AgreementId, Permit};
-use icomm_proto::Origin;
+use icomm_proto::{Origin, SectionSet};
 use serde::{Deserialize, Serialize};
 
 use crate::environment::Entropy;
@@ -58,6 +60,17 @@ impl Terms {
         // A basis names agreements between backticks, which no id has.
         let named = format!("`{agreement}`");
         self.bases.iter().any(|basis| basis.contains(&named))
+    }
+
+    /// Whether one of the bases cites a consent.
+    pub fn is_by_consent(&self) -> bool {
+        // Between backticks stand ids, which have no blanks.
+        self.bases.iter().any(|basis| basis.contains(", by consent "))
+    }
+
+    /// The sections that went; if that can't be read, any may have.
+    pub fn section_set(&self) -> SectionSet {
+        self.sections.parse().unwrap_or(SectionSet::ALL)
     }
 }
 
@@ -123,6 +136,16 @@ impl Note {
             Some((length, same)) if *same == which => *length += 1,
             _ => self.runs.push((1, which)),
         }
+    }
+
+    /// The stretches of entries of which sections went, each with its terms.
+    pub fn disclosed_runs(&self) -> impl Iterator<Item = (Range<u64>, &Terms)> {
+        let mut end = self.from;
+        self.runs.iter().filter_map(move |(length, which)| {
+            let from = end;
+            end = from.saturating_add(u64::from(*length));
+            Some((from..end, self.terms.get((*which)?)?))
+        })
     }
 
     /// Of how many entries sections went; of the others the hash alone.

@@ -38,6 +38,7 @@ use super::{
 use crate::environment::Environment;
 use crate::store::{Batch, Boundary, NoteLog, Store, StoreError};
 
+mod callbacks;
 mod consenting;
 mod cosigned;
 mod doubts;
@@ -48,6 +49,7 @@ mod heads;
 mod held;
 mod ledgers;
 mod link;
+mod narrowing;
 mod own;
 mod parcels;
 mod photos;
@@ -59,6 +61,7 @@ mod retaining;
 mod sightings;
 mod succession;
 
+use callbacks::OwedCalls;
 use cosigned::Cosigned;
 pub use cosigned::{Cosignature, Witnessed};
 pub use expiring::{Sweep, Swept, Term, Unknown};
@@ -154,6 +157,7 @@ pub struct Exchange {
     desk: Desk,
     own: Own,
     fetching: Arc<Mutex<Fetching>>,
+    owed_calls: Mutex<OwedCalls>,
     routes: Mutex<Routes>,
     links: Mutex<BTreeMap<LinkId, Peer>>,
     next_link: AtomicU64,
@@ -207,6 +211,7 @@ impl Exchange {
             desk,
             own: Own::default(),
             fetching,
+            owed_calls: Mutex::default(),
             routes,
             links: Mutex::default(),
             next_link: AtomicU64::new(0),
@@ -214,6 +219,7 @@ impl Exchange {
         };
         exchange.remember_recalls()?;
         exchange.remember_consents();
+        exchange.remember_calls()?;
         Ok(exchange)
     }
 
@@ -291,7 +297,9 @@ impl Exchange {
             Action::Follow { origin } => self.heads.follow(id, origin),
             Action::Unfollow { origin } => self.heads.unfollow(id, &origin),
             Action::Read { origin, from, .. } => {
-                let mut prepared = self.generation(&origin).and_then(|as_of| {
+                let as_of = self.generation(&origin);
+                let as_of = as_of.filter(|_| !self.is_called(&peer.member, &origin));
+                let mut prepared = as_of.and_then(|as_of| {
                     let prepared = delivery::prepare(&*self.store, &mut lock(policy), peer, &origin, from, self.now());
                     let prepared = prepared.unwrap_or_else(|error| {
                         tracing::error!(%origin, from, peer = %peer.member, %error, "can't serve what was asked for");
@@ -347,6 +355,8 @@ impl Exchange {
             Action::Recalled(recalls) => self.recalled(id, peer, recalls),
             Action::Erased(erasures) => self.erasures(id, peer, erasures),
             Action::Expiries(expiries) => self.expiries(id, peer, expiries),
+            Action::CallBack(call) => self.call_back(id, peer, &call),
+            Action::CalledBack(answer) => self.called_back(id, peer, &answer),
         }
     }
 

@@ -590,6 +590,7 @@ impl TestNode {
     /// The shell's second has passed; what follows.
     pub(crate) fn second(&mut self) -> Did {
         self.exchange.every_second();
+        self.exchange.call_back_narrowed().unwrap();
         self.handle(LinkId(u64::MAX), Event::Changed)
     }
 

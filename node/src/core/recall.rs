@@ -37,7 +37,7 @@ mod order;
 mod voids;
 
 pub use erasure::{Erasure, InvalidErasure, put_text};
-pub use holders::{has_file, holders};
+pub use holders::{each_note, has_file, holders};
 pub use kept::{ANSWERS_PREFIX, Kept, RECALLS_PREFIX, answer_state, answers, parse_recall_state, recall_state};
 pub use order::{Appended, InvalidOrder, Order, Reason, UnknownReason};
 pub use voids::Voids;

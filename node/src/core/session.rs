@@ -178,6 +178,10 @@ pub enum Event {
     Answer(v1::Erasures),
     /// Say to the peer that time was over, or that its word of that is taken.
     Expiries(v1::Expiries),
+    /// Call this back from the peer; it is owed to it.
+    CallBack(v1::CallBack),
+    /// The answer to the peer's call.
+    CalledBack(v1::CalledBack),
     /// Say to the peer that a document of its does not count.
     Refuse(v1::DocumentRefused),
     /// The node is stopping, or the peer lost its standing.
@@ -312,6 +316,10 @@ pub enum Action {
     /// Words of the peer that time was over, and what it took of ours: verify, keep, pass on; answer with
     /// [`Event::Expiries`].
     Expiries(v1::Expiries),
+    /// The peer calls something back: erase it, answer with [`Event::CalledBack`].
+    CallBack(v1::CallBack),
+    /// The peer's answer to a call: verify and keep it, and go on with [`Event::CallBack`] if another is owed.
+    CalledBack(v1::CalledBack),
     /// End the session.
     Close(Closed),
 }
@@ -357,6 +365,10 @@ pub trait World {
     fn generation(&self, origin: &Origin) -> Option<u64>;
     /// A frame's worth of the recalls that the peer has not answered, those after the one named; and which was the last.
     fn recalls(&self, after: Option<&RecallKey>) -> (v1::Recalls, Option<RecallKey>);
+    /// What is called back from the peer first; none where nothing is.
+    fn call_back(&self) -> Option<v1::CallBack> {
+        None
+    }
     /// What is kept here of the peer's ledger; none where none is kept.
     fn ledger_kept(&self) -> Option<v1::LedgerKept> {
         None
@@ -498,28 +510,29 @@ impl Session {
                     code: code.to_owned(),
                 });
             }
-            Event::Tell(document) => {
-                if self.phase == Phase::Open {
-                    actions.push(send(Body::Document(document)));
-                }
-            }
+            Event::Tell(document) => self.say(Body::Document(document), actions),
             Event::Testify(testimony) => {
                 if self.phase == Phase::Open && world.may_hear(&testimony) {
                     actions.push(send(testimony.into()));
                 }
             }
             Event::Recall(recalls) => self.on_recall(recalls, actions),
-            Event::Answer(erasures) => {
-                if self.phase == Phase::Open {
-                    actions.push(send(Body::Erasures(erasures)));
-                }
-            }
+            Event::Answer(erasures) => self.say(Body::Erasures(erasures), actions),
+            Event::CallBack(call) => self.say(Body::CallBack(call), actions),
+            Event::CalledBack(answer) => self.say(Body::CalledBack(answer), actions),
             Event::Expiries(expiries) => self.tell_expiries(expiries, actions),
             Event::Refuse(refused) => actions.push(send(Body::DocumentRefused(refused))),
             Event::Stop { code, message } => {
                 actions.push(refuse(code, &message, None));
                 self.close(code, &message, false, actions);
             }
+        }
+    }
+
+    /// Before the hellos are over nothing need be said: what is owed is looked up then.
+    fn say(&self, body: Body, actions: &mut Vec<Action>) {
+        if self.phase == Phase::Open {
+            actions.push(send(body));
         }
     }
 
@@ -547,6 +560,8 @@ impl Session {
             (_, Body::DocumentRefused(refused)) => actions.push(Action::Refused(refused)),
             (_, Body::Refilled(refilled)) => self.on_refilled(&refilled, world, actions),
             (_, Body::Recalls(recalls)) => self.on_recalls(recalls, actions),
+            (_, Body::CallBack(call)) => actions.push(Action::CallBack(call)),
+            (_, Body::CalledBack(answer)) => actions.push(Action::CalledBack(answer)),
             (_, Body::Erasures(erasures)) => self.on_erasures(erasures, world, actions),
             (_, Body::Document(document)) if document.document.len() > DOCUMENT_BYTES_MAX => {
                 self.fail("document-too-large", "a document larger than the limit", actions)
@@ -596,6 +611,9 @@ impl Session {
         self.begin_recalls(hello, world, actions);
         if let Some(held) = world.held() {
             actions.push(send(Body::Held(held)));
+        }
+        if let Some(call) = world.call_back() {
+            actions.push(send(Body::CallBack(call)));
         }
         if let Some(kept) = world.ledger_kept() {
             actions.push(send(Body::LedgerKept(kept)));

@@ -150,6 +150,7 @@ impl Node {
         checks.extend(self.forks().iter().map(|fork| fork_check(fork, self.own_origin())));
         checks.push(self.agreements_check());
         checks.extend(self.retention_checks());
+        checks.extend(self.calls_check());
         checks.extend(self.links().await.iter().map(link_check));
         checks
     }
@@ -266,6 +267,15 @@ impl Node {
         };
         let advice = "`icomm agreement list` shows them; sign one text with the partner under a higher version";
         check("agreements", Level::Warning, &finding, advice)
+    }
+
+    /// Partners that have not given up what narrower terms called back.
+    fn calls_check(&self) -> Option<Check> {
+        let owed = self.0.exchange.owed_calls();
+        let partners: Vec<String> = owed.keys().map(|member| format!("`{member}`")).collect();
+        let finding = format!("not answered by {}", partners.join(", "));
+        let advice = "each is asked again whenever it is linked; `icomm audit who RECORD` tells since when";
+        (!partners.is_empty()).then(|| check("called back", Level::Warning, &finding, advice))
     }
 
     fn store_check(&self) -> Check {

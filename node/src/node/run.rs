@@ -7,6 +7,7 @@ use futures::StreamExt;
 use icomm_pki::MemberId;
 use icomm_proto::{Origin, v1};
 use thiserror::Error;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::Node;
@@ -19,6 +20,8 @@ const VALIDITY_CHECK: Duration = Duration::from_secs(5);
 /// How often the own log's growth is announced at most. Partners get it over their links at once; the announcement is
 /// for those who compare.
 const ANNOUNCE: Duration = Duration::from_secs(1);
+/// How often it is looked whether terms became narrower.
+const NARROWER: Duration = Duration::from_secs(1);
 /// How long a note of a disclosure stays unsigned at most.
 const SIGN: Duration = Duration::from_secs(1);
 
@@ -58,6 +61,8 @@ impl Node {
         let mut validity = tokio::time::interval(VALIDITY_CHECK);
         let mut announcing = tokio::time::interval(ANNOUNCE);
         let mut signing = tokio::time::interval(SIGN);
+        let mut narrower = tokio::time::interval(NARROWER);
+        let mut calling_back = None;
         self.check_ledger();
         if let Err(error) = self.hand_over() {
             tracing::error!(%error, "the hand-over of the former member key can't be written");
@@ -80,6 +85,7 @@ impl Node {
                         self.keep_mark(&mut mark);
                     });
                 }
+                _ = narrower.tick() => self.call_back_narrowed(&mut calling_back),
                 Some(announcement) = announced.next() => self.witness(announcement),
                 _ = validity.tick() => {
                     live = self.still_valid(live);
@@ -98,6 +104,19 @@ impl Node {
         self.sign_ledger(true).await;
         self.keep_mark(&mut mark);
         Ok(())
+    }
+
+    /// Looks for what is to be called back, on a thread of its own: going over what went may take long.
+    fn call_back_narrowed(&self, under_way: &mut Option<JoinHandle<()>>) {
+        if under_way.as_ref().is_some_and(|under_way| !under_way.is_finished()) {
+            return;
+        }
+        let inner = self.0.clone();
+        *under_way = Some(tokio::task::spawn_blocking(move || {
+            if let Err(error) = inner.exchange.call_back_narrowed() {
+                tracing::error!(%error, "what narrower terms cover no more could not be called back; it is tried again");
+            }
+        }));
     }
 
     /// Other nodes hear of the own log's growth by gossip. Only its originator announces a log: that it exists and how

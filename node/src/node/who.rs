@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use icomm_pki::Role;
+use icomm_policy::AgreementId;
 use icomm_proto::{Origin, RecordId, SectionSet, v1};
 
 use super::{HoldingsError, Node};
@@ -41,8 +42,29 @@ pub struct Holder {
     pub asked_since: Option<u64>,
     /// When it had, by its own signature.
     pub erased: Option<u64>,
+    /// What narrower terms called back from it.
+    pub calls: Vec<CalledBack>,
     /// An office, which may pass it on; to whom, it tells in its answer to a recall.
     pub passes_on: bool,
+}
+
+/// What narrower terms called back of an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CalledBack {
+    /// The entry.
+    pub index: u64,
+    /// Whose terms became narrower.
+    pub agreement: AgreementId,
+    /// By this version.
+    pub version: u32,
+    /// What may stay.
+    pub keeps: SectionSet,
+    /// Since when, in seconds since 1970.
+    pub since: u64,
+    /// When it was erased, by the holder's signature.
+    pub erased: Option<u64>,
+    /// Who had it from the holder and has not answered that one.
+    pub waiting: Vec<String>,
 }
 
 /// Something that was given.
@@ -138,6 +160,9 @@ impl Node {
             let given = found.iter().filter(|(place, _)| place.origin == *origin);
             self.holders_of(&known, given.flat_map(|(_, holders)| holders), &mut all);
         }
+        for place in &places {
+            self.add_calls(place, &mut all)?;
+        }
         let holders = all;
         Ok(Some(Who { recalls, holders }))
     }
@@ -202,10 +227,32 @@ impl Node {
                 holds: outside || !given.iter().copied().all(|holder| is_void(&holder)),
                 asked_since: asked.filter(|_| must_erase && !outside),
                 erased: answer.filter(|_| must_erase).map(|answer| answer.time),
+                calls: Vec::new(),
                 passes_on: self.is_office(member) && answer.is_none(),
                 handovers: given.into_iter().map(|holder| known.handover(holder)).collect(),
             });
         }
+    }
+
+    /// What was called back of an entry, with those whom this node gave it.
+    fn add_calls(&self, place: &Place, all: &mut [Holder]) -> Result<(), HoldingsError> {
+        for made in self.0.exchange.calls_about(place)? {
+            let answer = made.answer.as_ref();
+            let called_back = CalledBack {
+                index: place.index,
+                agreement: made.call.agreement.clone(),
+                version: made.call.version,
+                keeps: made.call.stretches.of(place.index),
+                since: made.call.time,
+                erased: answer.map(|answer| answer.time),
+                waiting: answer.map(|answer| answer.waiting.clone()).unwrap_or_default(),
+            };
+            let of_member = all.iter_mut().filter(|holder| {
+                holder.via.is_none() && holder.origin == place.origin && holder.member == made.to.as_str()
+            });
+            of_member.for_each(|holder| holder.calls.push(called_back.clone()));
+        }
+        Ok(())
     }
 
     fn is_office(&self, member: &str) -> bool {

@@ -34,6 +34,31 @@ pub struct Restricting {
     marks: RwLock<BTreeMap<Origin, Arc<Marks>>>,
 }
 
+/// Which sections of a log's entries are shut away, by the durable marks.
+pub struct ShutAway(Marks);
+
+impl ShutAway {
+    /// Reads the marks of a log.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn of_log(store: &dyn Store, origin: &Origin) -> Result<Self, StoreError> {
+        let mut marks = Marks::new();
+        for (key, _) in store.scan_state(&format!("{PREFIX}{origin}/"))? {
+            // One that can't be understood keeps the store from being opened.
+            if let Some((_, entries, sections)) = parse(&key) {
+                marks.entry(sections).or_default().insert(entries);
+            }
+        }
+        Ok(Self(marks))
+    }
+
+    /// What of an entry is shut away.
+    pub fn of(&self, index: u64) -> SectionSet {
+        shut(&self.0, index)
+    }
+}
+
 impl Batch {
     /// With these sections of entries from `from` on shut away for good.
     #[must_use]

@@ -93,6 +93,8 @@ pub enum Domain {
     Recall,
     /// That nothing is left of what was recalled, by who erased it.
     Erasure,
+    /// That no more is left of entries than narrower terms cover, by who erased the rest.
+    CalledBack,
     /// A parcel of frames for a link without a network, by the sending node's libp2p key.
     Parcel,
     /// A backup of a node, by that node's libp2p key.
@@ -111,7 +113,7 @@ pub enum Domain {
 
 impl Domain {
     /// Every domain.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Agreement,
         Self::Suspension,
         Self::Acknowledgement,
@@ -120,6 +122,7 @@ impl Domain {
         Self::Enrolment,
         Self::Recall,
         Self::Erasure,
+        Self::CalledBack,
         Self::Parcel,
         Self::Backup,
         Self::Handover,
@@ -140,6 +143,7 @@ impl Domain {
             Self::Enrolment => "enrolment",
             Self::Recall => "recall",
             Self::Erasure => "erasure",
+            Self::CalledBack => "called-back",
             Self::Parcel => "parcel",
             Self::Backup => "backup",
             Self::Handover => "handover",

@@ -61,6 +61,12 @@ impl File {
         self.versions.values().next_back()
     }
 
+    /// The highest version that has begun by `now`, in force or over.
+    pub(super) fn begun(&self, now: u64) -> Option<&Ratified> {
+        let begun = |ratified: &&Ratified| ratified.agreement().begins() <= now;
+        self.versions.values().rev().find(begun)
+    }
+
     /// Every version with the time in which it decides.
     pub(super) fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
         self.versions.values().map(|ratified| {

@@ -38,6 +38,8 @@ pub(crate) enum Counting {
     At(u64),
     /// Those up to this number, whether their time is over or not; none up to none.
     UpTo(Option<u64>),
+    /// All, whether they still let anything go or never did: for what went, of which notes tell that one was cited.
+    Ever,
 }
 
 /// The answers that count on one lane.
@@ -47,6 +49,15 @@ pub(crate) struct Held {
     pub(crate) number: Option<u64>,
     records: HashMap<RecordId, Vec<Arc<HeldConsent>>>,
     operations: BTreeMap<String, Arc<HeldConsent>>,
+}
+
+impl HeldConsent {
+    /// The same for other sections.
+    pub(crate) fn with_sections(&self, sections: SectionSet) -> Self {
+        let mut other = self.clone();
+        other.terms.sections = sections;
+        other
+    }
 }
 
 impl Consents {
@@ -136,6 +147,7 @@ impl Consents {
                     consent.terms.counts(now)
                 }
                 Counting::UpTo(number) if approved => number.is_some_and(|number| consent.number <= number),
+                Counting::Ever => true,
                 _ => false,
             };
             if counts {

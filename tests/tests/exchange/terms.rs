@@ -1,5 +1,6 @@
 //! A partnership over time, on real seizures: terms get wider and what went before is backfilled; what would change is told
-//! before anybody signs; suspension stops both sides and is acknowledged; two texts under one version are refused and reported.
+//! before anybody signs; they get narrower and what went is called back, also from who was away; suspension stops both sides and is
+//! acknowledged; two texts under one version are refused and reported.
 
 use icomm_node::network::{
     Network, Tally,
@@ -97,12 +98,16 @@ async fn terms_change_on_real_seizures() {
         held(&network).await == (issued, issued, 0)
     })
     .await;
+    let mut first = String::new();
     for index in 0..issued {
         let entry = watched.message().await.unwrap().unwrap();
         assert_eq!(
             (entry.index, entry.sections),
             (index, vec!["case".to_owned(), "exact".to_owned()])
         );
+        if index == 0 {
+            first = entry.record_id;
+        }
     }
     drop(watched);
     let verified = network.node(&id("PT")).unwrap().verify_log("ES/main").await.unwrap();
@@ -135,6 +140,52 @@ async fn terms_change_on_real_seizures() {
     assert_eq!((count(&of_spain["widened"]), count(&of_spain["narrowed"])), (0, issued));
     assert_eq!(count(&of_spain["held_there"]), issued);
 
+    let third = signed(&network, &version(3, open)).await;
+    let spain = network.node(&id("ES")).unwrap();
+    spain.accept_agreement(third).await.unwrap();
+    until("what is covered no more is erased", async || {
+        held(&network).await == (issued, 0, issued)
+    })
+    .await;
+    let verified = network.node(&id("PT")).unwrap().verify_log("ES/main").await.unwrap();
+    assert!(verified.verified && verified.disclosed == 0 && verified.denominalised == issued);
+    until("Portugal has signed for it", async || {
+        let home = network.node(&id("ES")).unwrap().home();
+        let who = icomm()
+            .args(["audit", "who", &first, "--json", "--home"])
+            .arg(home)
+            .output()
+            .unwrap();
+        let who: Value = serde_json::from_slice(&who.stdout).unwrap();
+        let calls = who["holders"][0]["calls"].as_array().unwrap();
+        calls.len() == 1 && calls[0]["keeps"] == "case" && calls[0]["version"] == 3 && count(&calls[0]["erased"]) > 0
+    })
+    .await;
+    answers(&network, "ES", 0, &["audit", "who", &first]);
+
+    // Wide again, and it is there again; and once more gone while the partner is away, as the first thing when it is back.
+    let fourth = signed(&network, &version(4, exact)).await;
+    spain.accept_agreement(fourth).await.unwrap();
+    until("all is there again", async || {
+        held(&network).await == (issued, issued, 0)
+    })
+    .await;
+    let fifth = signed(&network, &version(5, open)).await;
+    let portugal = network.node_mut(&id("PT")).unwrap();
+    portugal.stop(crate::bench::READY_WITHIN).await.unwrap();
+    network.node(&id("ES")).unwrap().accept_agreement(fifth).await.unwrap();
+    until("it is called back and not answered", async || {
+        let home = network.node(&id("ES")).unwrap().home();
+        let doctor = icomm().args(["doctor", "--home"]).arg(home).output().unwrap();
+        text(&doctor.stdout).contains("not answered by `PT`")
+    })
+    .await;
+    answers(&network, "ES", 3, &["audit", "who", &first]);
+    let portugal = network.node_mut(&id("PT")).unwrap();
+    portugal.start().unwrap();
+    portugal.ready(crate::bench::READY_WITHIN).await.unwrap();
+    until("it is gone again", async || held(&network).await == (issued, 0, issued)).await;
+
     // Suspension: first what it would stop, then at once, acknowledged, with times.
     let told = answers(&network, "ES", 5, &["agreement", "suspend", "es-pt", "--dry-run"]);
     let of_spain = &told[0]["changes"][0];
@@ -154,7 +205,7 @@ async fn terms_change_on_real_seizures() {
             && count(&suspension["acknowledged"][0]["at"]) >= count(&suspension["at"])
     })
     .await;
-    assert_eq!(held(&network).await, (issued, issued, 0), "what went before stays");
+    assert_eq!(held(&network).await, (issued, 0, issued), "what went before stays");
     network.stop().await.unwrap();
 }
 

@@ -18,7 +18,7 @@ A line for everybody who was given some of the record, by this node or by somebo
 passed on is known once they have answered a recall or a correction: until then they are marked with `+ ?`.
 Whose time for it is over, by the terms under which it was given, is shown with the day on which it said so.
 Whoever has to erase something is shown with the moment at which it had, by its own signature, or with the moment since
-which it has not answered. Files that were handed out are listed; nobody can recall those.
+which it has not answered; so is whoever was asked to give up what narrower terms no longer cover. Files that were handed out are listed; nobody can recall those.
 Exits with 3 while somebody has not answered.
 
 Example:
@@ -42,7 +42,8 @@ impl Who {
 }
 
 fn is_open(holder: &v1::RecordHolder) -> bool {
-    holder.asked_since > 0 && holder.erased == 0
+    let is_open = |call: &v1::RecordCall| call.erased == 0 || !call.waiting.is_empty();
+    (holder.asked_since > 0 && holder.erased == 0) || holder.calls.iter().any(is_open)
 }
 
 fn shown(reply: &v1::WhoReply) -> String {
@@ -116,7 +117,11 @@ fn table_of(holders: &[v1::RecordHolder]) -> Table {
             each(|given| given.sections.clone()),
             each(|given| given.bases.join(" and ")),
             each(|given| at(given.time)),
-            state(holder),
+            [state(holder)]
+                .into_iter()
+                .chain(holder.calls.iter().map(called_back))
+                .collect::<Vec<_>>()
+                .join("\n"),
         ]);
     }
     rows
@@ -156,6 +161,25 @@ fn expired(handover: &v1::Handover) -> Option<String> {
     } = handover;
     let how = if *restricted { "shut away" } else { "erased" };
     (*expired > 0).then(|| format!("expired {}: {sections} {how}", at(*expired)))
+}
+
+/// What was called back of a version, and how that stands.
+fn called_back(call: &v1::RecordCall) -> String {
+    let v1::RecordCall {
+        agreement,
+        version,
+        keeps,
+        since,
+        erased,
+        waiting,
+        ..
+    } = call;
+    let state = match (erased, waiting.is_empty()) {
+        (0, _) => format!("not answered since {}", at(*since)),
+        (erased, true) => format!("erased {}", at(*erased)),
+        (erased, false) => format!("erased {}, but {} has not answered it", at(*erased), waiting.join(", ")),
+    };
+    format!("`{agreement}` version {version} leaves {keeps}: {state}")
 }
 
 #[cfg(test)]
@@ -208,9 +232,34 @@ mod tests {
             state(&partly)
         );
         assert!(state(&partly).ends_with("exact shut away"), "{}", state(&partly));
+        let call = |erased, waiting: &[&str]| v1::RecordCall {
+            agreement: "es-fr".into(),
+            version: 3,
+            keeps: "case".into(),
+            since: 1_795_428_060,
+            erased,
+            waiting: waiting.iter().map(ToString::to_string).collect(),
+            ..Default::default()
+        };
+        let narrowed = |call| v1::RecordHolder {
+            calls: vec![call],
+            ..holder("FR", 0, 0, true)
+        };
+        assert!(
+            is_open(&narrowed(call(0, &[])))
+                && is_open(&narrowed(call(5, &["BE"])))
+                && !is_open(&narrowed(call(5, &[])))
+        );
         let reply = v1::WhoReply {
             recalls: Vec::new(),
-            holders: vec![holder("PT", 0, 0, true), office, behind, file, over],
+            holders: vec![
+                holder("PT", 0, 0, true),
+                office,
+                behind,
+                file,
+                over,
+                narrowed(call(1_795_428_120, &["BE"])),
+            ],
         };
         let text = shown(&reply);
         for expected in [
@@ -224,6 +273,8 @@ mod tests {
             "can't be recalled",
             "exact erased",
             "`es-pt` version 2, grant 0",
+            "`es-fr` version 3 leaves case: erased 2026-11-23",
+            "but BE has not answered it",
         ] {
             assert!(text.contains(expected), "{expected}: {text}");
         }

@@ -5,6 +5,7 @@ use icomm_proto::log::ItemRef;
 use icomm_proto::{Origin, ViewRef};
 
 use super::{DeliveryError, Making, READ_LIMIT};
+use crate::core::callback::Stretches;
 use crate::core::disclosure::Note;
 use crate::core::feed::refill::Looked;
 use crate::core::session::Peer;
@@ -18,6 +19,8 @@ pub const LOOK_ENTRIES_MAX: u64 = 4096;
 pub struct Look<'a> {
     /// The log.
     pub origin: &'a Origin,
+    /// What was taken back of what went.
+    pub called_back: &'a Stretches,
     /// First index.
     pub from: u64,
     /// Up to which index.
@@ -47,7 +50,7 @@ pub fn look(
             next = until;
             break;
         };
-        let wider = wider(policy, earlier, origin, &stretch, now)?;
+        let wider = wider(policy, earlier, look, next, &stretch)?;
         let any = wider.contains(&true);
         match &mut making {
             None if !any => {
@@ -83,21 +86,22 @@ pub fn look(
     }))
 }
 
-/// For each entry of a stretch whether the peer may have more of it than it was given.
+/// For each entry of a stretch, whose first is `from`, whether the peer may have more of it than it was given.
 fn wider(
     policy: &mut SessionPolicy,
     earlier: &mut Earlier,
-    origin: &Origin,
+    look: &Look<'_>,
+    from: u64,
     stretch: &Stretch,
-    now: u64,
 ) -> Result<Vec<bool>, DeliveryError> {
-    let of = |item: ItemRef<'_>| {
+    let of = |(item, index): (ItemRef<'_>, u64)| {
         let ItemRef::Disclosed(bytes) = item else {
             return Ok(false);
         };
         let view = ViewRef::parse(bytes)?;
-        let given = policy.gives(&origin.member, &view, now);
-        Ok(!given.is_subset(earlier.gave(&view)))
+        let given = policy.gives(&look.origin.member, &view, look.now);
+        let has = earlier.gave(&view).intersection(look.called_back.of(index));
+        Ok(!given.is_subset(has))
     };
-    stretch.items().map(of).collect()
+    stretch.items().zip(from..).map(of).collect()
 }

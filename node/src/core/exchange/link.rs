@@ -192,6 +192,10 @@ impl World for LinkWorld<'_> {
         }
     }
 
+    fn call_back(&self) -> Option<v1::CallBack> {
+        self.exchange.owed_call(&self.link.peer.member, None)
+    }
+
     fn ledger_kept(&self) -> Option<v1::LedgerKept> {
         self.exchange.ledger_kept(&self.link.peer)
     }

@@ -16,6 +16,7 @@ use icomm_proto::{Origin, v1};
 use prost::Message;
 
 use super::{Exchange, Link, LinkId, lock};
+use crate::core::callback::Stretches;
 use crate::core::delivery::{self, refill::Look};
 use crate::core::feed::{Ticket, refill::Looked};
 use crate::core::replica::ChunkFault;
@@ -61,7 +62,8 @@ fn revisions_key(origin: &Origin, via: &MemberId) -> String {
 impl Exchange {
     /// Looks on in a log for what `link`'s peer may have more of than it was given under `before`.
     pub(super) fn look(&self, link: &Link, origin: Origin, ticket: Ticket, (from, until): (u64, u64), before: &str) {
-        let Some(as_of) = self.generation(&origin) else {
+        let as_of = self.generation(&origin);
+        let Some(as_of) = as_of.filter(|_| !self.is_called(&link.peer.member, &origin)) else {
             let looked = None;
             return self.mailbox.post(link.id, Event::Looked { origin, ticket, looked });
         };
@@ -88,7 +90,11 @@ impl Exchange {
     ) -> Result<Option<Looked>, delivery::DeliveryError> {
         let mut policy = lock(&link.policy);
         let mut kept = lock(&link.earlier);
-        if kept.as_ref().is_none_or(|kept| !kept.is_of(origin, before)) {
+        let generation = self.generation(origin);
+        if kept
+            .as_ref()
+            .is_none_or(|kept| !kept.is_of(origin, before) || kept.generation != generation)
+        {
             let mut counted = String::new();
             self.count_in(origin, &mut counted);
             // Another count: nobody knows what this node itself had then.
@@ -96,16 +102,22 @@ impl Exchange {
             let earlier =
                 revision.map(|revision| self.law.policy().earlier(&origin.member, policy.receiver(), &revision));
             *kept = Some(KeptEarlier {
+                generation,
+                called_back: self.called_back_from(&link.peer.member, origin)?,
                 origin: origin.clone(),
                 before: before.to_owned(),
                 earlier: earlier.unwrap_or_else(|| icomm_policy::Earlier::unknown(origin.member.clone())),
             });
         }
-        let Some(KeptEarlier { earlier, .. }) = kept.as_mut() else {
+        let Some(KeptEarlier {
+            earlier, called_back, ..
+        }) = kept.as_mut()
+        else {
             return Ok(None);
         };
         let now = self.now();
         let look = Look {
+            called_back,
             origin,
             from,
             until,
@@ -190,6 +202,8 @@ impl Exchange {
 
 /// What a peer was given under an earlier revision, kept from look to look.
 pub(super) struct KeptEarlier {
+    generation: Option<u64>,
+    called_back: Stretches,
     origin: Origin,
     before: String,
     earlier: icomm_policy::Earlier,

@@ -11,6 +11,7 @@ use crate::core::feed::WINDOW_CHUNKS;
 use crate::core::fixture::{Did, Network, Originator, TestNode, UNIX_NOW, agreement, bilateral, document, key, record};
 use crate::store::{MemoryStore, StoreError};
 
+mod callbacks;
 mod consents;
 mod cosigned;
 mod documents;

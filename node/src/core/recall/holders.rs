@@ -27,20 +27,25 @@ pub fn holders(store: &dyn Store, places: &BTreeSet<Place>) -> Result<BTreeMap<P
     if wanted.is_empty() {
         return Ok(found);
     }
+    each_note(store, &mut |note| collect(note, &wanted, &mut found))?;
+    Ok(found)
+}
+
+/// Every note of a disclosure, from the first to the last.
+pub fn each_note(store: &dyn Store, each: &mut dyn FnMut(&Note)) -> Result<(), StoreError> {
     let (list, mut next) = (NoteLog::disclosures(), 0);
     loop {
         let page = store.notes(&list, next, PAGE_NOTES)?;
-        let Some((last, _)) = page.last() else { break };
+        let Some((last, _)) = page.last() else { return Ok(()) };
         next = last.saturating_add(1);
         for (number, bytes) in page {
             match Note::decode(&bytes) {
-                Ok(note) => collect(&note, &wanted, &mut found),
+                Ok(note) => each(&note),
                 // It was whole when it was written, and the store checks what it reads.
                 Err(error) => tracing::error!(number, %error, "a note of a disclosure can't be read"),
             }
         }
     }
-    Ok(found)
 }
 
 fn collect(note: &Note, wanted: &BTreeMap<String, BTreeMap<u64, Place>>, found: &mut BTreeMap<Place, Vec<v1::Holder>>) {

@@ -60,6 +60,11 @@ impl Voids {
         Arc::make_mut(&mut log.records).0.extend(voids);
     }
 
+    /// What was read of the log before does not go any more. Nothing is void by that.
+    pub fn withhold(&self, origin: &Origin) {
+        self.state().logs.entry(origin.clone()).or_default().generation += 1;
+    }
+
     /// The erasure is durable, or could not be stored. What was begun stays void either way: what is not erased yet is
     /// erased when it is ordered again, and until then nothing more is added to it.
     pub fn end(&self, origin: &Origin) {

@@ -633,3 +633,57 @@ fn a_hand_over_of_the_key_names_what_is_still_stood_by() {
     node.frame(office, Body::Document(seen_of(&revocation)));
     assert!(node.exchange.signed_consents().is_empty());
 }
+
+/// The next version of the agreement by which `KE` lets its office pass on, with another rule or fewer sections.
+fn next(version: u32, change: impl Fn(&str) -> String) -> v1::Document {
+    let text = bilateral("KE", "RILO-ESA").replace(r#"{ rule = "none" }"#, r#"{ rule = "with-consent" }"#);
+    let text = text.replace("version = 1", &format!("version = {version}"));
+    agreement(&change(&text), &["KE", "RILO-ESA"])
+}
+
+#[test]
+fn a_revocation_calls_nothing_back_and_neither_do_terms_that_still_ask_for_consent() {
+    let network = Network::new();
+    let (mut node, ke) = holder(&network, Arc::new(MemoryStore::new()));
+    let (to_ke, _) = node.link(network.peer("KE"), &[]);
+    let (ug, _) = node.link(network.peer("UG"), &[]);
+    let request = asks(&ke, 1);
+    node.exchange.ask_consent(request.clone()).unwrap();
+    let approval = says(&request, 1, Verdict::Approved);
+    node.frame(to_ke, Body::Document(consent_of(&approval)));
+    assert_eq!(names(&sent(&mut node, ug, &ke).0), 1);
+    let revocation = says(&request, 2, Verdict::Revoked);
+    node.frame(to_ke, Body::Document(consent_of(&revocation)));
+    assert!(callbacks::calls(&node.second(), ug).is_empty(), "revoked");
+    node.adopt(&next(2, str::to_owned));
+    assert!(callbacks::calls(&node.second(), ug).is_empty(), "the same terms again");
+    let persons = r#", "persons""#;
+    assert!(bilateral("KE", "RILO-ESA").contains(persons));
+    node.adopt(&next(3, |text| text.replace(persons, "")));
+    let made = callbacks::calls(&node.second(), ug);
+    let [call] = &made[..] else { panic!("{made:?}") };
+    let of: Vec<_> = call.stretches.iter().collect();
+    assert_eq!(
+        of,
+        [(1, SectionSet::open())],
+        "the office has no persons to pass on any more"
+    );
+}
+
+#[test]
+fn terms_that_let_nothing_go_onward_call_back_what_went_by_consent() {
+    let network = Network::new();
+    let (mut node, ke) = holder(&network, Arc::new(MemoryStore::new()));
+    let (to_ke, _) = node.link(network.peer("KE"), &[]);
+    let (ug, _) = node.link(network.peer("UG"), &[]);
+    let request = asks(&ke, 1);
+    node.exchange.ask_consent(request.clone()).unwrap();
+    let approval = says(&request, 1, Verdict::Approved);
+    node.frame(to_ke, Body::Document(consent_of(&approval)));
+    assert_eq!(names(&sent(&mut node, ug, &ke).0), 1);
+    node.adopt(&next(2, |text| {
+        text.replace(r#"rule = "with-consent""#, r#"rule = "none""#)
+    }));
+    let made = callbacks::calls(&node.second(), ug);
+    assert_eq!(made[0].stretches.iter().collect::<Vec<_>>(), [(1, SectionSet::EMPTY)]);
+}

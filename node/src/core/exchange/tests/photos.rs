@@ -424,3 +424,36 @@ fn a_peer_that_asks_for_too_much_at_once_is_cut_off() {
     }
     assert_eq!((closed.len(), closed[0].1.code.as_str()), (1, "too-many-photos"));
 }
+
+#[test]
+fn what_is_called_back_goes_with_its_photos() {
+    let network = Network::new();
+    let mut node = network.node("UG");
+    let (one, two) = (Picture::new(1, 2 * PIECE_BYTES), Picture::new(2, 30));
+    let mut log = Originator::new("KE/main");
+    log.commit([pictured(1, &[&two]), pictured(2, &[&two]), pictured(3, &[&one])]);
+    let (link, _) = node.link(network.peer("KE"), &[&log]);
+    node.chunk(link, log.whole(0, 3));
+    node.frame(link, Body::PhotoPiece(two.piece(0, 0, 0)));
+    let did = node.frame(link, Body::PhotoPiece(two.piece(1, 0, 0)));
+    assert_eq!(wanted(&did, link), [(2, 0, 0)]);
+    node.frame(link, Body::PhotoPiece(one.piece(2, 0, 0)));
+    let held = |node: &TestNode, index: usize, picture: &Picture| {
+        let album = Album::of(&log.origin, &log.views[index]);
+        node.store.photos().held(&album, &picture.photo).unwrap()
+    };
+    assert_eq!(
+        [held(&node, 0, &two), held(&node, 1, &two), held(&node, 2, &one)],
+        [1, 1, 1]
+    );
+    let call = callbacks::call(&log, &[(0, "case+images"), (1, "case+exact"), (2, "none")]);
+    node.frame(link, callbacks::asks(&call));
+    assert_eq!(
+        [held(&node, 0, &two), held(&node, 1, &two), held(&node, 2, &one)],
+        [1, 0, 0]
+    );
+    // The piece that was under way finds nothing that names it, and nothing more is asked for.
+    let did = node.frame(link, Body::PhotoPiece(one.piece(2, 0, 1)));
+    assert!(did.closed.is_empty() && wanted(&did, link).is_empty());
+    assert_eq!(held(&node, 2, &one), 0);
+}

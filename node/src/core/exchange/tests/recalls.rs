@@ -23,14 +23,14 @@ fn erasures(erased: &[&v1::Erased]) -> Body {
 }
 
 /// The sections of an entry that a node holds; none if only its hash is.
-fn sections(node: &TestNode, log: &Originator, index: u64) -> Option<SectionSet> {
+pub(super) fn sections(node: &TestNode, log: &Originator, index: u64) -> Option<SectionSet> {
     match node.store.entry(&log.origin, index).unwrap().unwrap() {
         Item::Withheld(_) => None,
         Item::Disclosed(bytes) => Some(View::parse(bytes).unwrap().sections()),
     }
 }
 
-fn verifies(node: &TestNode, log: &Originator) -> bool {
+pub(super) fn verifies(node: &TestNode, log: &Originator) -> bool {
     let mut tally = Tally::default();
     tally
         .advance(&*node.store, &log.origin, &log.line, &log.key.public().into())
@@ -60,7 +60,7 @@ fn signed(by: &str, log: &Originator, recall: &v1::Recall, passed_on: Vec<v1::Ho
 }
 
 /// `UG` holds three records of `KE`, which is linked to it.
-fn holding() -> (Network, TestNode, Originator, LinkId) {
+pub(super) fn holding() -> (Network, TestNode, Originator, LinkId) {
     let network = Network::new();
     let mut node = network.node("UG");
     let ke = log("KE/main", 3);
@@ -209,7 +209,7 @@ fn what_is_no_recall_is_counted_and_erases_nothing() {
 }
 
 /// `RILO-ESA` holds a log of `KE`, linked to it, and has passed it on to `UG`.
-fn passed_on() -> (Network, Arc<dyn Store>, TestNode, Originator, [LinkId; 2]) {
+pub(super) fn passed_on() -> (Network, Arc<dyn Store>, TestNode, Originator, [LinkId; 2]) {
     let network = Network::new();
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let mut hub = network.node_over("RILO-ESA", store.clone());

@@ -7,7 +7,7 @@ use super::*;
 use crate::core::delivery::facts;
 
 /// A version of the agreement between KE and UG that gives these sections.
-fn giving(version: u32, sections: &str) -> v1::Document {
+pub(super) fn giving(version: u32, sections: &str) -> v1::Document {
     let mut terms = Agreement::read(&bilateral("KE", "UG")).unwrap().terms().clone();
     terms.version = version;
     for grant in &mut terms.grants {
@@ -25,7 +25,7 @@ fn want_under(log: &Originator, from: u64, under: v1::Revisions) -> Body {
     })
 }
 
-fn refills(did: &Did, link: LinkId) -> Vec<v1::Refill> {
+pub(super) fn refills(did: &Did, link: LinkId) -> Vec<v1::Refill> {
     did.to(link)
         .filter_map(|body| match body {
             Body::Refill(refill) => Some(refill.clone()),
@@ -34,7 +34,7 @@ fn refills(did: &Did, link: LinkId) -> Vec<v1::Refill> {
         .collect()
 }
 
-fn stored(refill: &v1::Refill) -> Body {
+pub(super) fn stored(refill: &v1::Refill) -> Body {
     Body::Refilled(v1::Refilled {
         origin: refill.origin.clone(),
         revision: refill.revision.clone(),
@@ -43,7 +43,7 @@ fn stored(refill: &v1::Refill) -> Body {
 }
 
 /// KE with a log of its own, serving the open section to UG, which has asked for all of it; and the revision of that.
-fn served(commits: usize) -> (Network, TestNode, Originator, LinkId, String) {
+pub(super) fn served(commits: usize) -> (Network, TestNode, Originator, LinkId, String) {
     let network = Network::new();
     let mut node = network.node("KE");
     let own = log("KE/main", commits);
@@ -63,7 +63,7 @@ fn served(commits: usize) -> (Network, TestNode, Originator, LinkId, String) {
 }
 
 /// What `node` holds of each entry.
-fn held(node: &TestNode, log: &Originator) -> Vec<SectionSet> {
+pub(super) fn held(node: &TestNode, log: &Originator) -> Vec<SectionSet> {
     let mut held = Vec::new();
     while let Some(stretch) = node
         .store
@@ -135,7 +135,7 @@ fn what_comes_new_does_not_wait_for_what_went_before() {
     assert!(refills(&did, link).is_empty());
 }
 
-fn receipt(log: &Originator, size: u64) -> Body {
+pub(super) fn receipt(log: &Originator, size: u64) -> Body {
     let mut frontier = icomm_proto::log::Frontier::new();
     let entries = usize::try_from(size).unwrap();
     log.views[..entries]

@@ -531,3 +531,39 @@ fn a_recalled_record_is_not_over_a_second_time_and_the_global_node_keeps_its_ope
     assert_eq!(root.exchange.sweep(on(90_000, true)).unwrap(), Swept::default());
     assert_eq!(sections(&*root.store, &es, 0), set("case"));
 }
+
+#[test]
+fn of_what_is_over_there_is_nothing_left_to_give_up() {
+    let Held {
+        store,
+        mut node,
+        ke,
+        link,
+        ..
+    } = held("erase");
+    node.exchange.sweep(on(40, true)).unwrap();
+    assert_eq!(sections(&*store, &ke, 1), SectionSet::open());
+    let call = callbacks::call(&ke, &[(0, "case+exact"), (1, "case"), (2, "none")]);
+    let did = node.frame(link, callbacks::asks(&call));
+    assert_eq!(
+        callbacks::answers(&did, link, "UG")[0].entries,
+        1,
+        "the open section of the last"
+    );
+    let left = [0, 1, 2].map(|index| sections(&*store, &ke, index));
+    assert_eq!(left, [SectionSet::open(), SectionSet::open(), SectionSet::EMPTY]);
+    assert!(verifies(&node, &ke));
+    // And nothing else than before comes back with wide terms.
+    let wide = v1::Refill {
+        origin: ke.origin.to_string(),
+        revision: "ke-ug@4/;00000000000000000000000000000000".into(),
+        through: 3,
+        complete: false,
+        chunk: Some(ke.whole(0, 3)),
+    };
+    node.frame(link, Body::Refill(wide));
+    assert_eq!(
+        [0, 1, 2].map(|index| sections(&*store, &ke, index)),
+        [SectionSet::open(); 3]
+    );
+}
