@@ -1,5 +1,6 @@
 //! Narrower terms: what is called back, from whom, what is erased, and everything that is refused.
 
+use icomm_pki::{Handover, MemberKey};
 use icomm_proto::log::Item;
 use icomm_proto::{SectionSet, View};
 
@@ -44,6 +45,10 @@ pub(super) fn asks(call: &Call) -> Body {
 }
 
 fn answer(call: &Call, by: &str, waiting: &[&str]) -> v1::CalledBack {
+    answer_under(call, by, waiting, &key(by))
+}
+
+fn answer_under(call: &Call, by: &str, waiting: &[&str], key: &MemberKey) -> v1::CalledBack {
     let members = || waiting.iter().map(ToString::to_string).collect();
     Answer {
         origin: call.origin.clone(),
@@ -55,7 +60,7 @@ fn answer(call: &Call, by: &str, waiting: &[&str]) -> v1::CalledBack {
         passed_on: members(),
         waiting: members(),
     }
-    .sign(&key(by))
+    .sign(key)
 }
 
 fn owed(node: &TestNode, member: &str) -> usize {
@@ -433,4 +438,27 @@ fn what_is_shut_away_is_given_up_too_unless_it_may_stay() {
     );
     assert_eq!(sections(&node, &ke, 1), Some(SectionSet::open()), "still shut away");
     assert!(verifies(&node, &ke));
+}
+
+#[test]
+fn an_answer_under_a_key_that_was_handed_over_is_asked_for_again() {
+    let (mut network, mut node, _, link) = narrowed();
+    let made = calls(&node.second(), link).remove(0);
+    let new = MemberKey::from_seed(&[77; 32]);
+    let handover = Handover {
+        stolen: true,
+        ends: Default::default(),
+        documents: Default::default(),
+    };
+    network.succeed("UG", &new, Some(handover));
+    node.adopt(&document(Kind::Bundle, network.bundle(9, 30)));
+    let metrics = counted(|| {
+        node.frame(link, Body::CalledBack(answer(&made, "UG", &[])));
+    });
+    assert!(metrics.contains(r#"code="invalid-answer"} 1"#), "{metrics}");
+    assert_eq!(owed(&node, "UG"), 1);
+    let (link, did) = node.link(network.peer("UG"), &[]);
+    assert_eq!(calls(&did, link), std::slice::from_ref(&made));
+    node.frame(link, Body::CalledBack(answer_under(&made, "UG", &[], &new)));
+    assert_eq!(owed(&node, "UG"), 0);
 }
