@@ -193,9 +193,8 @@ impl Sessions {
 
 impl Sessions {
     /// Enters a new session in the shared tables.
-    fn register(&self, peer: Peer) -> (Registered, mpsc::UnboundedReceiver<Event>) {
+    fn register(&self, link: Link) -> (Registered, mpsc::UnboundedReceiver<Event>) {
         let (mailbox, events) = mpsc::unbounded_channel();
-        let link = self.exchange.opened(peer);
         self.post
             .boxes
             .lock()
@@ -225,7 +224,7 @@ impl SessionHandler for Sessions {
             node: identity.node().clone(),
             role: identity.role(),
         };
-        let (registered, events) = self.register(peer.clone());
+        let (registered, events) = self.register(self.exchange.opened(peer.clone()));
         let id = registered.link.id();
         let counts = Arc::new(Counts::default());
         let opened = SessionStatus {

@@ -1,11 +1,13 @@
 //! One situation a file. Each takes a seed, runs to a simulated deadline and says what went wrong, if anything did.
 
+pub mod away;
 pub mod catch_up;
 pub mod crash;
 pub mod fork;
 pub mod hostile;
 pub mod lapse;
 pub mod partition;
+pub mod recalls;
 pub mod routes;
 pub mod terms;
 
@@ -48,6 +50,14 @@ pub const ALL: &[Scenario] = &[
     Scenario {
         name: "terms",
         run: terms::run,
+    },
+    Scenario {
+        name: "recalls",
+        run: recalls::run,
+    },
+    Scenario {
+        name: "away",
+        run: away::run,
     },
     Scenario {
         name: "hostile",

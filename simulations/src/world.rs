@@ -7,15 +7,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use icomm_node::core::exchange::{Exchange, Link, Local, Mailbox};
 use icomm_node::core::law::Law;
 use icomm_node::core::own::{OwnLog, Sealed};
+use icomm_node::core::recall::{Appended, Order, Reason};
 use icomm_node::core::routes::LinkId;
 use icomm_node::core::session::{Action, Event, Peer, Session};
 use icomm_node::core::tally::Tally;
 use icomm_node::environment::{Clock, Entropy, Environment};
-use icomm_node::store::{Batch, MemoryStore, Store};
+use icomm_node::store::{Batch, MemoryStore, Placement, Store};
 use icomm_pki::{MemberId, NodeName};
 use icomm_proto::codes::CodeLists;
+use icomm_proto::log::Item;
 use icomm_proto::record::Record;
-use icomm_proto::{Origin, RecordId, v1};
+use icomm_proto::seal::seal;
+use icomm_proto::{EntryHead, EntryKind, Origin, RecordId, View, v1};
 use prost::Message;
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
@@ -259,7 +262,7 @@ impl World {
     pub fn issue_as(&mut self, member: &MemberId, count: usize, handling: &str) {
         let records: Vec<Sealed> = (0..count)
             .map(|_| Sealed {
-                view: self.sealed(member, handling),
+                view: self.sealed(member, handling, None),
                 key: None,
             })
             .collect();
@@ -275,7 +278,62 @@ impl World {
         self.collect();
     }
 
-    fn sealed(&mut self, member: &MemberId, handling: &str) -> icomm_proto::View {
+    /// Corrects the record that a member issued at `index`, or recalls it, as its issuer does: a commit of its own, with the
+    /// end of what it voids in the same batch. Gives where its entry stands; none if the node is down or the record is
+    /// recalled already.
+    pub fn void(&mut self, member: &MemberId, index: u64, kind: EntryKind) -> Option<u64> {
+        let origin = Origin::main(member.clone());
+        let store = self.store(member)?;
+        let exchange = self.exchange(member)?;
+        let first = match sure(store.entry(&origin, index))? {
+            Item::Disclosed(bytes) => sure(View::parse(bytes)).head(),
+            Item::Withheld(_) => return None,
+        };
+        let id = first.record_id;
+        if exchange
+            .void(&origin, &id)
+            .is_some_and(|void| void.kind == EntryKind::Recall)
+        {
+            return None;
+        }
+        let version = u32::try_from(sure(store.find(&id)).len()).unwrap_or(u32::MAX) + 1;
+        let (view, reason) = match kind {
+            EntryKind::Recall => {
+                let head = EntryHead { kind, version, ..first };
+                (sure(seal(&head, &[], &mut self.random)), Reason::Error)
+            }
+            _ => (self.sealed(member, "H0", Some((id, version))), Reason::Amended),
+        };
+        let key = self.members.credentials(self.member_of(member)).member_key().clone();
+        let running = self.nodes.get_mut(member)?.running.as_mut()?;
+        let before = running.own.frontier().clone();
+        let sealed = Sealed {
+            view: view.clone(),
+            key: None,
+        };
+        let chunk = sure(running.own.append(&[sealed], &key));
+        let Placement::Extends { checkpoint, .. } = &chunk.placement else {
+            return None;
+        };
+        let appended = Appended {
+            origin: &origin,
+            view: &view,
+            before: &before,
+            checkpoint: checkpoint.clone(),
+        };
+        let order = Order::issue(&appended, reason, exchange.now(), &key);
+        let batch = sure(exchange.voiding(&origin, &view, order));
+        sure(store.append(batch.chunk(chunk)));
+        exchange.voided(&origin);
+        if let Some(head) = sure(store.head(&origin)) {
+            exchange.grew(&origin, &head);
+        }
+        sure(exchange.trace(&[(origin, id)]));
+        self.collect();
+        Some(before.size())
+    }
+
+    fn sealed(&mut self, member: &MemberId, handling: &str, of: Option<(RecordId, u32)>) -> View {
         let draft = v1::Draft {
             kind: v1::RecordKind::Seizure.into(),
             case: Some(v1::Case {
@@ -310,10 +368,12 @@ impl World {
         };
         let member = self.member_of(member).clone();
         let record = Record::validate(&draft, &self.codes, &member).map_err(|errors| format!("{errors:?}"));
-        let mut bits = [0; 10];
-        self.random.fill_bytes(&mut bits);
-        let id = RecordId::new(self.clock.ms() + 1, bits);
-        sure(record).seal(id, 1, &mut self.random)
+        let (id, version) = of.unwrap_or_else(|| {
+            let mut bits = [0; 10];
+            self.random.fill_bytes(&mut bits);
+            (RecordId::new(self.clock.ms() + 1, bits), 1)
+        });
+        sure(record).seal(id, version, &mut self.random)
     }
 
     /// Links two nodes, and links them again after every break.

@@ -64,6 +64,7 @@ pub(super) fn log(status: LogStatus) -> v1::LogStatus {
         checkpoint,
         agreements,
         forked,
+        waits_for,
         witnessed,
     } = status;
     let Witnessed {
@@ -85,6 +86,7 @@ pub(super) fn log(status: LogStatus) -> v1::LogStatus {
         checkpoint: String::from_utf8_lossy(&checkpoint).into_owned(),
         agreements,
         forked,
+        waits_for: waits_for.iter().map(ToString::to_string).collect(),
         settled,
         cosignatures: cosignatures
             .into_iter()

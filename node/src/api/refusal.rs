@@ -138,7 +138,7 @@ impl From<ProofError> for Status {
         let code = match &error {
             ProofError::Recipient => Code::InvalidArgument,
             ProofError::UnknownRecord(_) => Code::NotFound,
-            ProofError::Recalling(_) => Code::Aborted,
+            ProofError::Recalling(_) | ProofError::HeldBack { .. } => Code::Aborted,
             ProofError::NotAllowed { .. } | ProofError::Sections { .. } | ProofError::UnknownMember(_) => {
                 Code::FailedPrecondition
             }

@@ -46,6 +46,12 @@ fn show(context: &Context, status: &v1::StatusReply) -> Result<(), Failure> {
     out.line(format_args!("certificate expires {}", status.certificate_expires))?;
     if !status.logs.is_empty() {
         out.line(format_args!("\n{}", log::table_of(&status.logs)))?;
+        for log in status.logs.iter().filter(|log| !log.waits_for.is_empty()) {
+            let (origin, members) = (&log.origin, log.waits_for.join(", "));
+            out.line(format_args!(
+                "{origin} is not passed on before {members} was heard, since this node was away"
+            ))?;
+        }
     }
     if !status.links.is_empty() {
         out.line(format_args!("\n{}", link::table_of(&status.links)))?;

@@ -25,7 +25,7 @@ use super::consents::Desk;
 use super::feed::Prepared;
 use super::law::{Audience, Law};
 use super::photo::Fetching;
-use super::recall::Voids;
+use super::recall::{Returning, Voids};
 use super::replica::{History, Replica};
 use super::routes::{Ask, LinkId, Routes};
 use super::seat::Seat;
@@ -58,6 +58,7 @@ mod receiving;
 mod refilling;
 mod refusing;
 mod retaining;
+mod returning;
 mod sightings;
 mod succession;
 
@@ -153,6 +154,7 @@ pub struct Exchange {
     receipts: Mutex<BTreeMap<String, u64>>,
     refills: Mutex<Refills>,
     voids: Voids,
+    returning: Returning,
     retaining: Retaining,
     desk: Desk,
     own: Own,
@@ -191,6 +193,7 @@ impl Exchange {
         let fetching = Arc::new(Mutex::new(Fetching::open(&*store)?));
         let cosigned = Arc::new(Cosigned::open(&*store, &law.bundle())?);
         let desk = Desk::open(&*store)?;
+        let returning = returning::open(&*store, &law, &local.member, environment.unix_now())?;
         let exchange = Self {
             local,
             environment,
@@ -207,6 +210,7 @@ impl Exchange {
             receipts: Mutex::default(),
             refills,
             voids: Voids::default(),
+            returning,
             retaining,
             desk,
             own: Own::default(),
@@ -255,6 +259,13 @@ impl Exchange {
 
     /// A new link to an authenticated peer; its session begins.
     pub fn opened(&self, peer: Peer) -> Link {
+        let link = self.opened_by_post(peer);
+        self.linked(&link);
+        link
+    }
+
+    /// The same for a session whose frames are carried in files.
+    pub fn opened_by_post(&self, peer: Peer) -> Link {
         let id = LinkId(self.next_link.fetch_add(1, Ordering::Relaxed));
         lock(&self.links).insert(id, peer.clone());
         lock(&self.fetching).opened(id, peer.member.clone());
@@ -274,6 +285,7 @@ impl Exchange {
         self.heads.closed(link);
         self.ledgers.closed(link);
         self.own.closed(link);
+        self.returning.closed(link, self.now());
         lock(&self.fetching).closed(link);
         self.fetch_anywhere();
         let asks = lock(&self.routes).closed(link);
@@ -297,7 +309,7 @@ impl Exchange {
             Action::Follow { origin } => self.heads.follow(id, origin),
             Action::Unfollow { origin } => self.heads.unfollow(id, &origin),
             Action::Read { origin, from, .. } => {
-                let as_of = self.generation(&origin);
+                let as_of = self.generation_for(&origin, peer);
                 let as_of = as_of.filter(|_| !self.is_called(&peer.member, &origin));
                 let mut prepared = as_of.and_then(|as_of| {
                     let prepared = delivery::prepare(&*self.store, &mut lock(policy), peer, &origin, from, self.now());
@@ -352,6 +364,7 @@ impl Exchange {
             Action::Refused(refused) => self.refused_there(peer, &refused),
             Action::Acknowledged(receipt) => self.acknowledged(id, peer, &receipt),
             Action::Await => self.voids.awaits(id, peer.member.clone()),
+            Action::CaughtUp => self.caught_up(peer),
             Action::Recalled(recalls) => self.recalled(id, peer, recalls),
             Action::Erased(erasures) => self.erasures(id, peer, erasures),
             Action::Expiries(expiries) => self.expiries(id, peer, expiries),

@@ -23,6 +23,8 @@
 //! is owed is offered again right after every hello. Nothing is kept of answers under way: who is asked again answers with
 //! all that it has.
 //!
+//! Who was away passes on nothing before it has heard those from whom it has it ([`Returning`]).
+//!
 //! INVARIANT: from the moment a recall is taken, no body that it voids is stored; and none is served from the moment that
 //! the erasing began ([`Voids`]).
 
@@ -34,12 +36,14 @@ mod erasure;
 mod holders;
 mod kept;
 mod order;
+mod returning;
 mod voids;
 
 pub use erasure::{Erasure, InvalidErasure, put_text};
 pub use holders::{each_note, has_file, holders};
 pub use kept::{ANSWERS_PREFIX, Kept, RECALLS_PREFIX, answer_state, answers, parse_recall_state, recall_state};
 pub use order::{Appended, InvalidOrder, Order, Reason, UnknownReason};
+pub use returning::{CONTACT_KEY, HeldBack, Returning, Second, Sources, WAIT_SECONDS_MAX};
 pub use voids::Voids;
 
 /// Recalls in one frame at most.

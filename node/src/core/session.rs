@@ -309,6 +309,8 @@ pub enum Action {
     Acknowledged(v1::Receipt),
     /// The peer has recalls for this node: serve nothing of its member's logs until they are taken.
     Await,
+    /// The peer has no recalls for this node.
+    CaughtUp,
     /// Recalls from the peer: erase, answer with [`Event::Answer`].
     Recalled(v1::Recalls),
     /// Answers to recalls from the peer: verify, keep and pass on.
@@ -381,8 +383,9 @@ pub trait World {
     fn held(&self) -> Option<v1::Held> {
         None
     }
-    /// The recalls of a log that is the peer's own, as they are known here; none of any other.
-    fn own_recalls(&self, _origin: &Origin) -> Vec<v1::Recalls> {
+    /// The recalls of a log that is the peer's own, as they are known here, whose entries stand at this index or after it; none
+    /// of any other.
+    fn own_recalls(&self, _origin: &Origin, _from: u64) -> Vec<v1::Recalls> {
         Vec::new()
     }
     /// Whether it is this node's own log.
@@ -685,7 +688,7 @@ impl Session {
             actions.push(Action::Follow { origin: origin.clone() });
         }
         // Its own log goes back to it: first what it recalled, so that it erases that again.
-        let own = world.own_recalls(&origin).into_iter();
+        let own = world.own_recalls(&origin, want.from).into_iter();
         actions.extend(own.map(|recalls| send(Body::OwnRecalls(recalls))));
         let feed = self.feeds.entry(origin.clone()).or_default();
         feed.restart(want.from);

@@ -121,6 +121,7 @@ impl From<v1::LogStatus> for Replica {
             cosignatures: _,
             quorum: _,
             settled_checkpoint: _,
+            waits_for: _,
         } = log;
         Self {
             origin,

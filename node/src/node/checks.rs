@@ -1,5 +1,8 @@
 //! Whether a node can do its duty, and what to do where it can't.
 
+use std::collections::BTreeSet;
+
+use icomm_pki::MemberId;
 use icomm_policy::Standing;
 use icomm_proto::Origin;
 use serde::Serialize;
@@ -8,6 +11,7 @@ use time::{Duration, OffsetDateTime};
 use super::{Forked, LinkStatus, Node};
 use crate::causes::chain;
 use crate::core::exchange::{Cosignature, Witnessed};
+use crate::core::recall::HeldBack;
 use crate::core::refused::RefusedDocument;
 use crate::link::DialState;
 
@@ -149,6 +153,7 @@ impl Node {
         checks.extend(self.witnesses_check());
         checks.extend(self.forks().iter().map(|fork| fork_check(fork, self.own_origin())));
         checks.push(self.agreements_check());
+        checks.extend(self.return_check());
         checks.extend(self.retention_checks());
         checks.extend(self.calls_check());
         checks.extend(self.links().await.iter().map(link_check));
@@ -276,6 +281,46 @@ impl Node {
         let finding = format!("not answered by {}", partners.join(", "));
         let advice = "each is asked again whenever it is linked; `icomm audit who RECORD` tells since when";
         (!partners.is_empty()).then(|| check("called back", Level::Warning, &finding, advice))
+    }
+
+    /// Whether everybody was heard since this node was away; nothing to say if it was not.
+    fn return_check(&self) -> Option<Check> {
+        let HeldBack {
+            away_since,
+            until,
+            unheard,
+            given_up,
+        } = self.0.exchange.held_back()?;
+        let names = |members: &BTreeSet<MemberId>| {
+            let names: Vec<String> = members.iter().map(|member| format!("`{member}`")).collect();
+            names.join(", ")
+        };
+        let moment = |seconds| OffsetDateTime::from_unix_timestamp(i64::try_from(seconds).ok()?).ok();
+        let name = "recalls";
+        if unheard.is_empty() {
+            let finding = format!(
+                "what came from {} is passed on, though nobody there was heard since this node was away",
+                names(&given_up)
+            );
+            let advice = "link to them; what they recalled meanwhile is not known here";
+            return Some(check(name, Level::Warning, &finding, advice));
+        }
+        let logs: Vec<String> = unheard
+            .iter()
+            .map(|(origin, members)| format!("`{origin}` until {} was heard", names(members)))
+            .collect();
+        let since = match away_since {
+            0 => "for an unknown time".to_owned(),
+            since => format!(
+                "since {}",
+                moment(since).map_or_else(String::new, |since| since.to_string())
+            ),
+        };
+        let finding = format!("away {since}; not passed on: {}", logs.join("; "));
+        let until = moment(until).map_or_else(String::new, |until| until.to_string());
+        let advice =
+            format!("link to them, they may have recalled some of it; at {until} it is passed on all the same");
+        Some(check(name, Level::Warning, &finding, &advice))
     }
 
     fn store_check(&self) -> Check {

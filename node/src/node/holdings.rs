@@ -1,5 +1,7 @@
 //! What a node holds: records, logs, and whether they verify.
 
+use std::collections::BTreeSet;
+
 use icomm_pki::MemberId;
 use icomm_proto::fork::ForkProof;
 use icomm_proto::log::{Hash, Item};
@@ -97,6 +99,8 @@ pub struct LogStatus {
     pub agreements: Vec<String>,
     /// Whether its originator signed two histories of it, so that nothing more of it is served or taken.
     pub forked: bool,
+    /// Who has to be heard before anything of it is passed on, since this node was away.
+    pub waits_for: BTreeSet<MemberId>,
     /// What witnesses say of it.
     pub witnessed: Witnessed,
 }
@@ -239,6 +243,7 @@ impl Node {
             checkpoint: head.checkpoint,
             agreements: if own { Vec::new() } else { self.bases_of(origin) },
             forked: inner.exchange.is_forked(origin),
+            waits_for: inner.exchange.waits_for(origin),
             witnessed: inner.exchange.witnessed(origin),
         })
     }

@@ -67,6 +67,16 @@ pub enum ProofError {
     /// A record of the log was recalled or corrected meanwhile.
     #[error("a record of `{0}` was recalled or corrected just now; ask again")]
     Recalling(Origin),
+    /// It may have been recalled while this node was away.
+    #[error(
+        "this node was away, and `{unheard}` from whom it has `{origin}` was not heard since: has it recalled any? try again later"
+    )]
+    HeldBack {
+        /// The log.
+        origin: Origin,
+        /// Who has to be heard first.
+        unheard: String,
+    },
     /// Another member's record, and its terms don't let it be shown in court.
     #[error("the records of `{origin}` may not be shown outside: {reason}")]
     NotAllowed {
@@ -120,6 +130,11 @@ impl Node {
     pub fn prove(&self, request: &ProofRequest) -> Result<ProofFile, ProofError> {
         check_recipient(&request.recipient)?;
         let (origin, index, view) = self.entry_to_prove(request)?;
+        let unheard = self.0.exchange.waits_for(&origin);
+        if !unheard.is_empty() {
+            let unheard = unheard.iter().map(MemberId::as_str).collect::<Vec<_>>().join("`, `");
+            return Err(ProofError::HeldBack { origin, unheard });
+        }
         let as_of = self.0.exchange.generation(&origin);
         let (allowed, terms) = self.outside(&origin, &view)?;
         let asked = request.sections.intersection(view.sections());

@@ -110,7 +110,7 @@ impl Sessions {
         let mut posted = Posted::default();
         let mut last = v1::Correspondence::default();
         let key = correspondence_key(&peer);
-        let mut session = ByPost::open(self, peer);
+        let mut session = ByPost::open(self, peer, Says::Now);
         session.handle(Event::Opened)?;
         while let Some(frame) = next().map_err(PostError::Parcel)? {
             posted.count(&frame);
@@ -174,7 +174,7 @@ impl Sessions {
             complete: true,
             ..Composed::default()
         };
-        let mut session = ByPost::open(self, peer);
+        let mut session = ByPost::open(self, peer, Says::Before);
         let receipts = self.exchange.owed_receipts(&session.registered.link)?;
         let mut events = vec![Event::Opened];
         let (mut wants, mut erasures, mut photos) = (Vec::new(), Vec::new(), Vec::new());
@@ -248,9 +248,17 @@ fn body(body: Body) -> Frame {
     Frame { body: Some(body) }
 }
 
+/// Whether the peer's hello is in the parcel at hand, or is what is remembered of its last: only the former tells anything new.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Says {
+    Now,
+    Before,
+}
+
 /// A session whose frames come from a parcel and go into one: it is driven step by step, each to its end.
 struct ByPost {
     session: Session,
+    says: Says,
     registered: Registered,
     events: mpsc::UnboundedReceiver<Event>,
     // What was handed to the disk and not yet told to be there.
@@ -259,10 +267,11 @@ struct ByPost {
 }
 
 impl ByPost {
-    fn open(sessions: &Sessions, peer: Peer) -> Self {
-        let (registered, events) = sessions.register(peer.clone());
+    fn open(sessions: &Sessions, peer: Peer, says: Says) -> Self {
+        let (registered, events) = sessions.register(sessions.exchange.opened_by_post(peer.clone()));
         Self {
             session: Session::new(peer),
+            says,
             registered,
             events,
             under_way: 0,
@@ -278,6 +287,7 @@ impl ByPost {
             match action {
                 Action::Send(frame) => self.outbox.push_back(frame),
                 Action::Close(closed) => return Err(closed),
+                Action::CaughtUp if self.says == Says::Before => {}
                 action => {
                     self.under_way += usize::from(is_answered_later(&action));
                     exchange.perform(link, action);

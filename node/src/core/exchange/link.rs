@@ -170,7 +170,7 @@ impl World for LinkWorld<'_> {
     }
 
     fn generation(&self, origin: &Origin) -> Option<u64> {
-        self.exchange.generation(origin)
+        self.exchange.generation_for(origin, &self.link.peer)
     }
 
     fn recalls(&self, after: Option<&RecallKey>) -> (v1::Recalls, Option<RecallKey>) {
@@ -185,9 +185,9 @@ impl World for LinkWorld<'_> {
         Some(self.exchange.held_of(&self.link.peer.member))
     }
 
-    fn own_recalls(&self, origin: &Origin) -> Vec<v1::Recalls> {
+    fn own_recalls(&self, origin: &Origin, from: u64) -> Vec<v1::Recalls> {
         match origin.member == self.link.peer.member {
-            true => self.exchange.own_recalls(origin),
+            true => self.exchange.own_recalls(origin, from),
             false => Vec::new(),
         }
     }

@@ -185,7 +185,7 @@ impl Exchange {
         piece: u32,
         with_hashes: bool,
     ) -> Result<Result<PreparedPiece, &'static str>, StoreError> {
-        let Some(as_of) = self.voids.reading(&name.origin) else {
+        let Some(as_of) = self.generation_for(&name.origin, &link.peer) else {
             return Ok(Err(NOT_HERE));
         };
         let Some(view) = self.held_view(&name.place())? else {

@@ -137,11 +137,15 @@ impl Exchange {
             }
             self.answer_recalls(link, &known)
         };
-        if let Err(error) = taken() {
+        let result = taken();
+        if let Err(error) = &result {
             tracing::error!(peer = %peer.member, %error, "recalls could not be taken; they stay owed");
             self.mailbox.post(link, Event::cant_store());
         }
         if !more && self.voids.arrived(link) {
+            if result.is_ok() {
+                self.caught_up(peer);
+            }
             self.mailbox.changed();
         }
     }

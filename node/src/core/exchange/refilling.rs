@@ -62,7 +62,7 @@ fn revisions_key(origin: &Origin, via: &MemberId) -> String {
 impl Exchange {
     /// Looks on in a log for what `link`'s peer may have more of than it was given under `before`.
     pub(super) fn look(&self, link: &Link, origin: Origin, ticket: Ticket, (from, until): (u64, u64), before: &str) {
-        let as_of = self.generation(&origin);
+        let as_of = self.generation_for(&origin, &link.peer);
         let Some(as_of) = as_of.filter(|_| !self.is_called(&link.peer.member, &origin)) else {
             let looked = None;
             return self.mailbox.post(link.id, Event::Looked { origin, ticket, looked });

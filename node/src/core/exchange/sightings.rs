@@ -73,6 +73,7 @@ impl Exchange {
         self.compare_cosigned();
         self.cosign();
         self.settle_own();
+        self.settle_return();
     }
 
     fn compare(&self) {

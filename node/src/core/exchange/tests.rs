@@ -22,6 +22,7 @@ mod photos;
 mod recalls;
 mod refilling;
 mod retention;
+mod returning;
 mod succession;
 
 /// What `work` counted, in Prometheus' words.

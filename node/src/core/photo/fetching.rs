@@ -216,6 +216,16 @@ impl Fetching {
         }
     }
 
+    /// What peers wait for of these logs, here or not: they ask again.
+    pub fn take_waiting(&mut self, of: impl Fn(&Origin) -> bool) -> Vec<(LinkId, PhotoName)> {
+        let mut waiting = Vec::new();
+        for (link, fetcher) in &mut self.links {
+            let names = fetcher.waiting.extract_if(.., |name: &PhotoName| of(&name.origin));
+            waiting.extend(names.map(|name| (*link, name)));
+        }
+        waiting
+    }
+
     /// All photos of an entry are here, perhaps by another entry that names them: what peers wait for of it.
     pub fn arrived_at(&mut self, place: &Place) -> Vec<(LinkId, PhotoName)> {
         let mut arrived = Vec::new();

@@ -9,9 +9,10 @@ use crate::core::recall::{ERASURES_MAX, RECALLS_MAX};
 impl Session {
     /// The hello has come: what is owed goes before anything else, and what the peer announces is waited for.
     pub(super) fn begin_recalls(&mut self, hello: &v1::Hello, world: &impl World, actions: &mut Vec<Action>) {
-        if hello.recalls > 0 {
-            actions.push(Action::Await);
-        }
+        actions.push(match hello.recalls {
+            0 => Action::CaughtUp,
+            _ => Action::Await,
+        });
         self.offer_recalls(world, actions);
     }
 

@@ -138,7 +138,8 @@ fn opened(world: &TestWorld) -> Session {
         node: "n1".into(),
         ..Default::default()
     };
-    assert!(handle(&mut session, world, frame(Body::Hello(hello))).is_empty());
+    let actions = handle(&mut session, world, frame(Body::Hello(hello)));
+    assert!(matches!(actions[..], [Action::CaughtUp]), "{actions:?}");
     session
 }
 

@@ -12,8 +12,9 @@ use crate::core::replica::ChunkFault;
 use crate::store::StoreError;
 
 impl Exchange {
-    /// The recalls that are known here of a log, for its originator.
-    pub(in crate::core::exchange) fn own_recalls(&self, origin: &Origin) -> Vec<v1::Recalls> {
+    /// The recalls that are known here of a log, for its originator. A recall is stored with its entry, so who has the
+    /// entries before `from` knows the recalls among them, however many there have been.
+    pub(in crate::core::exchange) fn own_recalls(&self, origin: &Origin, from: u64) -> Vec<v1::Recalls> {
         let kept = self.store.scan_state(&format!("{RECALLS_PREFIX}{origin}/"));
         let kept = kept.unwrap_or_else(|error| {
             tracing::error!(%origin, %error, "the recalls of a log can't be read");
@@ -23,6 +24,7 @@ impl Exchange {
             .iter()
             .filter_map(|(_, bytes)| Kept::decode(bytes))
             .map(|kept| kept.order)
+            .filter(|order| order.index >= from)
             .collect();
         let frame = |recalls: &[v1::Recall]| v1::Recalls {
             recalls: recalls.to_vec(),

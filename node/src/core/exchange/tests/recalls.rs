@@ -406,3 +406,23 @@ fn an_originator_tells_all_holders_and_keeps_nothing_itself() {
     let of = crate::core::recall::holders(&*node.store, &[place.clone()].into()).unwrap();
     assert!(of[&place].iter().all(|holder| holder.member == "UG"));
 }
+
+#[test]
+fn who_gets_its_own_log_back_is_told_of_the_recalls_that_it_lost_and_of_no_earlier_ones() {
+    let (_, mut node, mut ke, link) = holding();
+    let (first, second) = (ke.void(0, EntryKind::Recall), ke.void(1, EntryKind::Recall));
+    node.frame(link, recalls(&[&first, &second]));
+    node.chunk(link, ke.chunk(3, 5, |_| SectionSet::EMPTY));
+    let told = |did: &Did| -> Vec<u64> {
+        let own = did.to(link).filter_map(|body| match body {
+            Body::OwnRecalls(recalls) => Some(&recalls.recalls),
+            _ => None,
+        });
+        own.flatten().map(|recall| recall.index).collect()
+    };
+    let mut all = told(&node.frame(link, want(&ke, 0)));
+    all.sort_unstable();
+    assert_eq!(all, [first.index, second.index]);
+    assert_eq!(told(&node.frame(link, want(&ke, second.index))), [second.index]);
+    assert_eq!(told(&node.frame(link, want(&ke, 5))), Vec::<u64>::new());
+}

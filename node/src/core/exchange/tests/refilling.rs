@@ -341,7 +341,8 @@ fn a_hub_that_is_given_more_passes_more_on_of_what_it_passed_on_before() {
     assert!(passed.len() == 1 && passed[0].revision != first, "{did:?}");
     let chunk = passed[0].chunk.as_ref().unwrap();
     assert_eq!((chunk.from, chunk.count), (0, 2));
-    // It knows so after a restart, too.
+    // It knows so after a restart, too; somebody was linked until then.
+    hub.second();
     let mut hub = network.node_over("RILO-ESA", hub.store.clone());
     let (to_ug, _) = hub.link(network.peer("UG"), &[]);
     let under = v1::Revisions {
