@@ -185,7 +185,7 @@ impl Node {
         let (inner, used, now) = (&self.0, self.credentials(), self.0.environment.clock.now());
         let place = Next::of(&inner.config);
         let Some(next) = place.credentials(&inner.config)? else {
-            self.ask_in_time(&place, &used, now)?;
+            Self::ask_in_time(&place, &used, now)?;
             return Ok(false);
         };
         let next = next?;
@@ -245,7 +245,7 @@ impl Node {
     }
 
     /// Writes a request for new certificates of the same keys, when a third of the time is left of those in use.
-    fn ask_in_time(&self, place: &Next, used: &NodeCredentials, now: OffsetDateTime) -> Result<(), SuccessionError> {
+    fn ask_in_time(place: &Next, used: &NodeCredentials, now: OffsetDateTime) -> Result<(), SuccessionError> {
         let enrolment = used.enrolment();
         let validities = [
             enrolment.node_certificate().validity(),
@@ -316,3 +316,6 @@ impl Node {
         checks
     }
 }
+
+#[cfg(test)]
+mod tests;
