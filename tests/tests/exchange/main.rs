@@ -11,6 +11,7 @@
     reason = "tests"
 )]
 
+mod away;
 mod backups;
 mod bench;
 mod consents;
