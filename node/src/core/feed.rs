@@ -6,7 +6,7 @@
 //! ```
 //!
 //! At most [`WINDOW_CHUNKS`] chunks, of about [`WINDOW_BYTES`], are prepared or unacknowledged at a time, so a slow peer
-//! costs a bounded amount of memory and nothing else.
+//! costs a bounded amount of memory and nothing else. All logs of a link share [`feeds::LINK_BYTES`].
 //!
 //! A chunk costs a note, two syncs and two signatures however few entries it has. So what is there goes at once, chunk
 //! after chunk, but what comes new while a chunk is under way waits for its receipt or for [`GATHER_ENTRIES`].
@@ -18,6 +18,7 @@ use icomm_proto::{Origin, v1};
 
 use super::session::Action;
 
+pub mod feeds;
 pub mod refill;
 
 use refill::Refill;
@@ -27,6 +28,9 @@ pub const WINDOW_CHUNKS: usize = 4;
 
 /// Bytes of such chunks from which on no other is prepared.
 pub const WINDOW_BYTES: usize = 4 << 20;
+
+/// Bytes of a chunk, about: what a read under way is taken for.
+pub const CHUNK_BYTES: usize = WINDOW_BYTES / WINDOW_CHUNKS;
 
 /// New entries that are worth a chunk of their own while another is under way.
 pub const GATHER_ENTRIES: u64 = 256;
@@ -103,6 +107,11 @@ impl Feed {
     fn bytes_under_way(&self) -> usize {
         let noting = self.noting.iter().map(|(_, chunk, _)| chunk.body.len());
         noting.chain(self.in_flight.iter().map(|(_, bytes)| *bytes)).sum()
+    }
+
+    /// The same, with what is being read.
+    fn bytes_reserved(&self) -> usize {
+        self.bytes_under_way() + if self.reading { CHUNK_BYTES } else { 0 }
     }
 
     /// Something changed: what could not be read may be readable now.

@@ -21,14 +21,14 @@
 //! INVARIANT: nothing is sent of a log that the policy does not cover now; it is asked anew for every chunk.
 //! INVARIANT: a chunk leaves only after the note of its disclosure is durable, a receipt only after the chunk is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use icomm_pki::{MemberId, NodeName, Role};
 use icomm_proto::v1::{self, frame::Body};
 use icomm_proto::{Origin, log::Hash};
 
-use super::feed::{Feed, Prepared, Ticket, refill::Looked};
+use super::feed::{Prepared, Ticket, feeds::Feeds, refill::Looked};
 use super::photo::{PhotoName, PreparedPiece};
 use super::recall::RecallKey;
 
@@ -408,7 +408,7 @@ enum Phase {
 pub struct Session {
     peer: Peer,
     phase: Phase,
-    feeds: BTreeMap<Origin, Feed>,
+    feeds: Feeds,
     asked: BTreeSet<Origin>,
     // Asked for until the basis lapsed.
     declined: BTreeSet<Origin>,
@@ -434,7 +434,7 @@ impl Session {
         Self {
             peer,
             phase: Phase::AwaitHello,
-            feeds: BTreeMap::new(),
+            feeds: Feeds::default(),
             asked: BTreeSet::new(),
             declined: BTreeSet::new(),
             offered: BTreeSet::new(),
@@ -530,6 +530,8 @@ impl Session {
                 self.close(code, &message, false, actions);
             }
         }
+        // Whatever happened may have made room.
+        self.feeds.advance_line(|origin| world.servable_size(origin), actions);
     }
 
     /// Before the hellos are over nothing need be said: what is owed is looked up then.
@@ -677,22 +679,21 @@ impl Session {
             let message = format!("`{origin}` has {size} entries, fewer than the cursor {}", want.from);
             return actions.push(refuse("cursor-beyond-log", &message, Some(&origin)));
         }
-        if self.feeds.len() >= LOGS_MAX {
+        if self.feeds.count() >= LOGS_MAX {
             return actions.push(refuse(
                 "too-many-logs",
                 "more logs asked for than one session serves",
                 Some(&origin),
             ));
         }
-        if !self.feeds.contains_key(&origin) {
+        if !self.feeds.contains(&origin) {
             actions.push(Action::Follow { origin: origin.clone() });
         }
         // Its own log goes back to it: first what it recalled, so that it erases that again.
         let own = world.own_recalls(&origin, want.from).into_iter();
         actions.extend(own.map(|recalls| send(Body::OwnRecalls(recalls))));
-        let feed = self.feeds.entry(origin.clone()).or_default();
-        feed.restart(want.from);
-        feed.advance(&origin, size, actions);
+        self.feeds.entry(&origin).restart(want.from);
+        self.feeds.advance(&origin, size, actions);
         self.begin_refill(&origin, want.under, world, actions);
     }
 
@@ -709,7 +710,7 @@ impl Session {
         if let Some(feed) = self.feeds.get_mut(origin) {
             feed.received(size);
             if let Some(size) = world.servable_size(origin) {
-                feed.advance(origin, size, actions);
+                self.feeds.advance(origin, size, actions);
             }
         }
     }
@@ -755,7 +756,7 @@ impl Session {
         for (origin, checkpoint, size) in &servable {
             if let Some(feed) = self.feeds.get_mut(origin) {
                 feed.retry();
-                feed.advance(origin, *size, actions);
+                self.feeds.advance(origin, *size, actions);
             }
             if self.offered.insert(origin.clone()) {
                 actions.push(send(Body::Head(v1::Head {
@@ -784,7 +785,7 @@ impl Session {
         };
         if let Some(feed) = self.feeds.get_mut(origin) {
             feed.retry();
-            feed.advance(origin, size, actions);
+            self.feeds.advance(origin, size, actions);
         }
     }
 
@@ -808,7 +809,7 @@ impl Session {
                     note,
                 });
             }
-            feed.advance(origin, size, actions);
+            self.feeds.advance(origin, size, actions);
             self.go_on_refilling(origin, actions);
         }
     }
@@ -831,12 +832,12 @@ impl Session {
             self.sent_entries += refill.chunk.as_ref().map_or(0, |chunk| u64::from(chunk.count));
             actions.push(send(Body::Refill(refill)));
         } else {
-            feed.advance(origin, size, actions);
+            self.feeds.advance(origin, size, actions);
         }
     }
 
     fn stop_feeding(&mut self, origin: &Origin, actions: &mut Vec<Action>) -> bool {
-        let fed = self.feeds.remove(origin).is_some();
+        let fed = self.feeds.remove(origin);
         if fed {
             actions.push(Action::Unfollow { origin: origin.clone() });
         }

@@ -1,6 +1,7 @@
 //! One node of the network: its folder, its process, and the calls that the network makes of its API.
 
 use std::{
+    fs, io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -18,6 +19,7 @@ use super::{
 use crate::{
     api::client::{Address, Client, connect},
     config::Config,
+    node::mark::Mark,
 };
 
 /// How many entries are listed with one call, the most that the API gives.
@@ -149,6 +151,32 @@ impl Node {
                 .map_err(|source| self.broken(source)),
             None => Ok(()),
         }
+    }
+
+    /// Stops its process and removes all that it stored and the mark of what it signed, as if it had never run; its keys and
+    /// settings stay. Whoever holds something of its log must forget too: otherwise it is a node that was put back.
+    ///
+    /// # Errors
+    /// The process can't be waited for, or a file can't be removed.
+    pub async fn empty(&mut self, within: Duration) -> Result<(), NetworkError> {
+        self.stop(within).await?;
+        let store = &self.config.store;
+        let mark = Mark::path(&store.key);
+        for (path, removed) in [
+            (&store.folder, fs::remove_dir_all(&store.folder)),
+            (&mark, fs::remove_file(&mark)),
+        ] {
+            removed
+                .or_else(|error| match error.kind() {
+                    io::ErrorKind::NotFound => Ok(()),
+                    _ => Err(error),
+                })
+                .map_err(|source| NetworkError::Folder {
+                    path: path.clone(),
+                    source,
+                })?;
+        }
+        Ok(())
     }
 
     /// Asks its process to stop and does not wait.
@@ -328,7 +356,7 @@ impl Node {
             })
     }
 
-    fn broken(&self, source: std::io::Error) -> NetworkError {
+    fn broken(&self, source: io::Error) -> NetworkError {
         NetworkError::Process {
             member: self.member.id.clone(),
             program: self.program.clone(),

@@ -1,7 +1,7 @@
 //! What everybody needs who measures a network of real nodes: names, a folder with keys and settings, waiting, and a clean
 //! start.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use icomm_node::{
     environment::Environment,
@@ -104,19 +104,6 @@ pub async fn started(node: &mut Node) -> anyhow::Result<Duration> {
         anyhow::ensure!(begin.elapsed() < READY_WITHIN, "the node does not come into service");
         sleep(START_POLL).await;
     }
-}
-
-/// Stops a node if it runs, and empties its store.
-///
-/// # Errors
-/// It does not stop, or a file can't be removed.
-pub async fn emptied(node: &mut Node) -> anyhow::Result<()> {
-    node.stop(STOP_WITHIN).await?;
-    let store = &node.config().store.folder;
-    if store.exists() {
-        fs::remove_dir_all(store)?;
-    }
-    Ok(())
 }
 
 /// Waits until so many peers are linked with a node.

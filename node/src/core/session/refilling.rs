@@ -26,7 +26,7 @@ impl Session {
 
     /// The policy may have changed: every log that is fed is looked at.
     pub(super) fn revise(&mut self, world: &impl World, actions: &mut Vec<Action>) {
-        let origins: Vec<Origin> = self.feeds.keys().cloned().collect();
+        let origins: Vec<Origin> = self.feeds.origins().cloned().collect();
         for origin in origins {
             if let Some(revision) = world.revision(&origin)
                 && let Some(feed) = self.feeds.get_mut(&origin)

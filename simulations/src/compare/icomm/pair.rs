@@ -24,7 +24,7 @@ use super::{
     seed::{self, Seeded},
 };
 use crate::compare::{
-    network::{self, ARRIVE_WITHIN, NATIONAL, READY_WITHIN, ROOT},
+    network::{self, ARRIVE_WITHIN, NATIONAL, READY_WITHIN, ROOT, STOP_WITHIN},
     rows::{self, Rows},
     workload::Bench,
 };
@@ -257,6 +257,6 @@ async fn start(node: &mut Node) -> anyhow::Result<()> {
 
 /// Starts a node as if it had never run.
 async fn renew(node: &mut Node) -> anyhow::Result<()> {
-    network::emptied(node).await?;
+    node.empty(STOP_WITHIN).await?;
     start(node).await
 }

@@ -70,7 +70,7 @@ impl Footprint {
         let (national, root) = (NATIONAL.parse()?, ROOT.parse()?);
         // Nobody to serve until the restarts are measured.
         let partner = self.network.node_mut(&root)?;
-        network::emptied(partner).await?;
+        partner.empty(STOP_WITHIN).await?;
 
         let node = self.network.node_mut(&national)?;
         node.stop(STOP_WITHIN).await?;

@@ -17,7 +17,7 @@ use crate::compare::{
     fleet::Fleet,
     icomm::{NAME, seed},
     meter,
-    network::{self, ARRIVE_WITHIN, READY_WITHIN, ROOT, SINCE, until},
+    network::{self, ARRIVE_WITHIN, READY_WITHIN, ROOT, SINCE, STOP_WITHIN, until},
     rows::{self, Rows},
     scale::{Scale, Sizes},
     series::Sample,
@@ -105,13 +105,13 @@ impl Hub {
     /// Stops hub and root, empties every store and fills the members' logs.
     async fn reset(&mut self) -> anyhow::Result<Vec<PathBuf>> {
         for id in [HUB, ROOT] {
-            network::emptied(self.network.node_mut(&id.parse()?)?).await?;
+            self.network.node_mut(&id.parse()?)?.empty(STOP_WITHIN).await?;
         }
         let domain = self.network.plan().trust_domain.clone();
         let mut homes = Vec::new();
         for id in &self.members {
             let node = self.network.node_mut(id)?;
-            network::emptied(node).await?;
+            node.empty(STOP_WITHIN).await?;
             seed::own_log(node, &domain, &self.rows, self.each)?;
             homes.push(node.home().to_owned());
         }

@@ -100,7 +100,7 @@ impl Root {
 
     async fn measure(&mut self) -> anyhow::Result<Sample> {
         let root = self.network.node_mut(&ROOT.parse()?)?;
-        network::emptied(root).await?;
+        root.empty(STOP_WITHIN).await?;
         root.start()?;
         root.ready(READY_WITHIN).await?;
         let fleet = Fleet::start(&self.bench, &self.homes).await?;
