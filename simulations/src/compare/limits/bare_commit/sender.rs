@@ -118,5 +118,8 @@ async fn forward(mut link: client::TlsStream<TcpStream>, mut chunks: mpsc::Recei
         link.write_all(&chunk).await?;
         link.flush().await?;
     }
-    Ok(link.shutdown().await?)
+    link.shutdown().await?;
+    // Closed with something unread, a TLS ticket say, a socket takes back what it sent: not before the receiver has closed.
+    while link.read(&mut [0; 64]).await.is_ok_and(|bytes| bytes > 0) {}
+    Ok(())
 }
