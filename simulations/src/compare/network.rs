@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use icomm_node::{
+    api::client::{Address, backups},
     environment::Environment,
     network::{Folder, Member, Network, Node, Plan, Reach},
 };
@@ -102,6 +103,30 @@ pub async fn started(node: &mut Node) -> anyhow::Result<Duration> {
             return Ok(begin.elapsed());
         }
         anyhow::ensure!(begin.elapsed() < READY_WITHIN, "the node does not come into service");
+        sleep(START_POLL).await;
+    }
+}
+
+/// Waits until a node that has just started issues: before, it asks its partners how much of its own log they hold, for some
+/// seconds where nobody is there.
+///
+/// # Errors
+/// It does not in time, or can't be reached.
+pub async fn sure(node: &Node) -> anyhow::Result<()> {
+    let address = Address::Socket(node.config().api.socket.clone());
+    let mut keeper = backups(&address, node.config()).await?;
+    let begin = Instant::now();
+    loop {
+        let request = v1::RecoveryStatusRequest::default();
+        let status = keeper.recovery_status(request).await?.into_inner();
+        if !status.asking && !status.recovering {
+            return Ok(());
+        }
+        anyhow::ensure!(
+            begin.elapsed() < READY_WITHIN,
+            "the node does not issue: {}",
+            status.why
+        );
         sleep(START_POLL).await;
     }
 }

@@ -13,7 +13,7 @@ use tokio::{process::Command, time::Instant};
 
 use super::{NAME, pair::Pair};
 use crate::compare::{
-    meter,
+    meter, network,
     rows::{self, Rows},
     series::Sample,
     workload::{Bench, Contestant, Kind},
@@ -41,6 +41,7 @@ impl Import {
     async fn import(&mut self) -> anyhow::Result<Sample> {
         self.pair.renew_sender().await?;
         let node = self.pair.sender()?;
+        network::sure(node).await?;
         let mut command = import_command(&self.program, &self.rows, node);
         let before = meter::children_cpu_seconds()?;
         let begun = Instant::now();
