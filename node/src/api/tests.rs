@@ -372,7 +372,5 @@ async fn a_second_process_and_a_taken_port_are_told_apart() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(SOON, gone)
-        .await
-        .expect("the socket goes with the node");
+    timeout(SOON, gone).await.expect("the socket goes with the node");
 }
