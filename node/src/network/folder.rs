@@ -5,6 +5,8 @@ use std::{
     io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use data_encoding::HEXLOWER;
@@ -17,6 +19,13 @@ const SOCKET_PATH_BYTES_MAX: usize = 100;
 
 /// What stands below the folder in the longest path of a socket: `/RILO-ESA-AND-MORE/icomm.sock`.
 const NODE_PATH_BYTES_MAX: usize = 30;
+
+/// How often the removal is tried at most while somebody still writes into the folder: for some ten seconds. A killed program's
+/// own children notice a little later than it.
+const REMOVALS_MAX: usize = 500;
+
+/// How long it waits before the next attempt.
+const POLL: Duration = Duration::from_millis(20);
 
 /// A folder for the homes of all nodes.
 #[derive(Debug)]
@@ -84,17 +93,55 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         if !self.kept
-            && let Err(error) = fs::remove_dir_all(&self.path)
+            && let Err(error) = remove(&self.path)
         {
             tracing::warn!(folder = %self.path.display(), %error, "a temporary folder could not be removed");
         }
     }
 }
 
+/// Removes a folder with all in it, and again for as long as somebody writes into it meanwhile.
+fn remove(path: &Path) -> io::Result<()> {
+    for _ in 1..REMOVALS_MAX {
+        match fs::remove_dir_all(path) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => thread::sleep(POLL),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !path.exists() => return Ok(()),
+            result => return result,
+        }
+    }
+    fs::remove_dir_all(path)
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Environment, Folder, Path};
     use crate::cli::Failure;
+
+    #[test]
+    fn a_temporary_folder_goes_though_somebody_still_writes_into_it() {
+        let temporary = Folder::temporary(&Environment::system()).unwrap();
+        let path = temporary.path().to_owned();
+        let inner = path.join("data");
+        std::fs::create_dir(&inner).unwrap();
+        let (begun, writes) = std::sync::mpsc::channel();
+        let writer = std::thread::spawn(move || {
+            for number in 0..20_000 {
+                // It stops when its folder is gone, as a server does.
+                if std::fs::write(inner.join(number.to_string()), "").is_err() {
+                    break;
+                }
+                let _ = begun.send(());
+            }
+        });
+        // So far it writes faster than anybody can remove.
+        for _ in 0..1_000 {
+            writes.recv().unwrap();
+        }
+        drop(temporary);
+        assert!(!path.exists());
+        writer.join().unwrap();
+        assert!(!path.exists());
+    }
 
     #[test]
     fn a_temporary_folder_goes_and_a_kept_one_stays() {
