@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use icomm_pki::SigningError;
 use icomm_proto::Origin;
+use icomm_proto::log::NotSigned;
 use thiserror::Error;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -60,9 +62,21 @@ pub enum IssueError {
     /// It is not certain that the log is whole.
     #[error("nothing was issued: {0}")]
     NotCleared(#[from] NotCleared),
+    /// The member's key does not sign now.
+    #[error("nothing was issued: {0}")]
+    Key(#[from] SigningError),
     /// The node is stopping.
     #[error("nothing was issued: the node is stopping")]
     Stopped,
+}
+
+impl From<AppendError> for IssueError {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Checkpoint(NotSigned::Key(error)) => Self::Key(error),
+            error => Self::Append(Arc::new(error)),
+        }
+    }
 }
 
 /// Appends to the own log. Clones append to the same.
@@ -76,6 +90,7 @@ struct Handle {
     exchange: Arc<Exchange>,
     room: Arc<Semaphore>,
     origin: Origin,
+    key: Seat,
 }
 
 impl Drop for Handle {
@@ -93,11 +108,11 @@ impl Issuer {
         exchange: Arc<Exchange>,
     ) -> Result<Self, StoreError> {
         log.resume(store.head(log.origin())?);
-        let origin = log.origin().clone();
+        let (origin, key): (_, Seat) = (log.origin().clone(), key.into());
         let queue = Arc::new(Queue::default());
         let writer = Arc::new(Mutex::new(Writer {
             log,
-            key: key.into(),
+            key: key.clone(),
             store,
             exchange: exchange.clone(),
             queue: queue.clone(),
@@ -113,6 +128,7 @@ impl Issuer {
             exchange,
             room,
             origin,
+            key,
         })))
     }
 
@@ -163,9 +179,10 @@ impl Issuer {
             _room: room,
         });
         if little {
-            match self.0.writer.try_lock() {
-                Ok(mut writer) => writer.issue_little(),
-                Err(_) => self.0.queue.wake(),
+            // A key that takes long to sign keeps no caller's thread.
+            match self.0.key.key().signs_at_once().then(|| self.0.writer.try_lock()) {
+                Some(Ok(mut writer)) => writer.issue_little(),
+                _ => self.0.queue.wake(),
             }
         }
         answer.await.unwrap_or(Err(IssueError::Stopped))

@@ -42,6 +42,7 @@ mod proof;
 mod recovery;
 mod retention;
 mod run;
+mod signing;
 pub(crate) mod start;
 mod submit;
 pub(crate) mod succession;

@@ -14,7 +14,7 @@ use futures::future::BoxFuture;
 use icomm_pki::PeerIdentity;
 use icomm_proto::{Origin, v1::Frame};
 use serde::Serialize;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{Notify, broadcast, mpsc, watch};
 
 use crate::core::exchange::{Exchange, Link, Mailbox};
 use crate::core::routes::LinkId;
@@ -61,6 +61,7 @@ pub struct Post {
     boxes: Mutex<BTreeMap<LinkId, mpsc::UnboundedSender<Event>>>,
     changed: watch::Sender<u64>,
     growth: broadcast::Sender<LogChange>,
+    unsigned: Notify,
 }
 
 impl Post {
@@ -70,12 +71,18 @@ impl Post {
             boxes: Mutex::default(),
             changed: watch::Sender::new(0),
             growth: broadcast::Sender::new(GROWTH_MAX),
+            unsigned: Notify::new(),
         })
     }
 
     /// Resolves whenever an agreement or the bundle changed, or a log is there that was not.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
+    }
+
+    /// Resolves when something waits for a key that takes long.
+    pub async fn unsigned(&self) {
+        self.unsigned.notified().await;
     }
 
     /// Growth of any log from now on, and wider views of what it has. A subscriber that lags reads on from its cursor.
@@ -118,6 +125,10 @@ impl Mailbox for Post {
 
     fn grew(&self, origin: &Origin, size: u64) {
         self.tell(origin, || Change::Grew(size));
+    }
+
+    fn unsigned(&self) {
+        self.unsigned.notify_one();
     }
 
     fn widened(&self, origin: &Origin, entries: Vec<u64>) {

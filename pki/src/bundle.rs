@@ -163,4 +163,7 @@ pub enum BundleError {
     /// Encoding failed: our fault.
     #[error("the trust bundle could not be encoded; this is a fault of icomm")]
     Encoding(#[source] serde_json::Error),
+    /// The publisher's key does not sign.
+    #[error(transparent)]
+    Signing(#[from] crate::SigningError),
 }

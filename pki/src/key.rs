@@ -10,6 +10,7 @@ mod backup;
 mod member;
 mod node;
 mod signature;
+mod token;
 
 pub use backup::{BackupKey, BackupRecipient, InvalidBackupKey};
 pub use libp2p_identity::PeerId;
@@ -18,6 +19,7 @@ pub use node::NodeKey;
 pub(crate) use node::TlsKey;
 pub(crate) use signature::decode_base64;
 pub use signature::{Domain, Signature};
+pub use token::{SigningError, Token};
 
 /// Why a text or some bytes are not a usable key.
 #[derive(Debug, Error)]

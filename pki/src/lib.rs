@@ -84,7 +84,7 @@ pub use enrolment::{
 };
 pub use key::{
     BackupKey, BackupRecipient, Domain, InvalidBackupKey, InvalidKey, InvalidSignature, MemberKey, MemberPublicKey,
-    NodeKey, PeerId, Signature,
+    NodeKey, PeerId, Signature, SigningError, Token,
 };
 pub use name::{InvalidName, MemberId, NodeName, Role, TrustDomain};
 pub use path::{InvalidMemberPath, MemberPath};

@@ -32,7 +32,7 @@ pub(crate) use check::passable;
 pub use check::{
     ARTICLES_MAX, Fault, Faults, GRANTS_MAX, LIST_MAX, PARTIES_MAX, Problem, RETENTION_DAYS_MAX, TEXT_CHARS_MAX,
 };
-pub use signed::{InvalidSignatures, Ratified, SignedAgreement};
+pub use signed::{InvalidSignatures, NotSigned, Ratified, SignedAgreement};
 pub use standing::{
     Acknowledgement, AcknowledgementFormat, InvalidStatement, STATEMENT_BYTES_MAX, Signed, Statement, Suspension,
     SuspensionFormat, Verified,

@@ -40,8 +40,8 @@ mod revision;
 mod session;
 
 pub use agreement::{
-    Acknowledgement, Agreement, AgreementId, Digest, InvalidAgreement, InvalidSignatures, InvalidStatement, Ratified,
-    Signed, SignedAgreement, Suspension, Verified,
+    Acknowledgement, Agreement, AgreementId, Digest, InvalidAgreement, InvalidSignatures, InvalidStatement, NotSigned,
+    Ratified, Signed, SignedAgreement, Suspension, Verified,
 };
 pub use book::{Book, Change, DocumentKind, Refusal, Standing};
 pub use cedar::condition::{CONDITION_BYTES_MAX, InvalidCondition};

@@ -36,7 +36,7 @@ pub use chunk::{
 pub use cosignature::{COSIGNATURE_TIME_MAX, cosigner_key_id};
 pub use frontier::{Frontier, InvalidFrontier, LOG_SIZE_MAX};
 pub use hash::{Hash, InvalidHash, empty_root, leaf_hash, node_hash};
-pub use note::{InvalidNote, NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX, NoteSignature, SignedNote, key_id};
+pub use note::{InvalidNote, NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX, NotSigned, NoteSignature, SignedNote, key_id};
 pub use proof::{
     ConsistencyProof, InclusionProof, InvalidProof, LeafHashes, OutOfRange, ProofError, consistency_proof,
     inclusion_proof,

@@ -321,7 +321,7 @@ impl World {
             before: &before,
             checkpoint: checkpoint.clone(),
         };
-        let order = Order::issue(&appended, reason, exchange.now(), &key);
+        let order = sure(Order::issue(&appended, reason, exchange.now(), &key));
         let batch = sure(exchange.voiding(&origin, &view, order));
         sure(store.append(batch.chunk(chunk)));
         exchange.voided(&origin);
@@ -446,6 +446,7 @@ impl World {
             if let Some(running) = &node.running {
                 running.exchange.every_second();
                 sure(running.exchange.call_back_narrowed());
+                sure(running.exchange.sign_owed());
                 sure(running.exchange.ledger().sign());
                 running.exchange.hand_out(false);
                 // Whatever happens to links and nodes, nobody tampers with their disclosure logs here.

@@ -10,6 +10,7 @@
 //!
 //! The caller is this member's own program, so messages say everything that helps; they quote no record.
 
+use icomm_policy::NotSigned;
 use icomm_proto::log::ProofError as InclusionError;
 use tonic::{Code, Status};
 
@@ -62,7 +63,8 @@ impl From<HoldingsError> for Status {
 impl From<AgreementError> for Status {
     fn from(error: AgreementError) -> Self {
         let code = match &error {
-            AgreementError::Invalid(_) | AgreementError::Signatures(_) => Code::InvalidArgument,
+            AgreementError::Invalid(_) => Code::InvalidArgument,
+            AgreementError::NotSigned(not_signed) => of_not_signed(not_signed),
             AgreementError::Adopt(adopt) => of_adopt(adopt),
             AgreementError::Unknown(_) | AgreementError::UnknownMember(_) | AgreementError::UnknownRecord(_) => {
                 Code::NotFound
@@ -252,7 +254,7 @@ fn of_issue(error: &IssueError) -> Code {
         IssueError::Store(store) => of_store(store),
         IssueError::TooMuch { .. } => Code::ResourceExhausted,
         IssueError::Append(_) => Code::Internal,
-        IssueError::NotCleared(NotCleared::Asking) | IssueError::Stopped => Code::Unavailable,
+        IssueError::NotCleared(NotCleared::Asking) | IssueError::Key(_) | IssueError::Stopped => Code::Unavailable,
         IssueError::NotCleared(_) => Code::FailedPrecondition,
     }
 }
@@ -267,11 +269,20 @@ fn of_holdings(error: &HoldingsError) -> Code {
 
 fn of_adopt(error: &AdoptError) -> Code {
     match error {
-        AdoptError::UnknownKind | AdoptError::Statement(_) => Code::InvalidArgument,
+        AdoptError::UnknownKind => Code::InvalidArgument,
+        AdoptError::NotSigned(not_signed) => of_not_signed(not_signed),
         AdoptError::Refused(_) | AdoptError::Bundle(_) => Code::FailedPrecondition,
         AdoptError::UnknownAgreement(_) => Code::NotFound,
         AdoptError::Consent(_) => Code::FailedPrecondition,
         AdoptError::Store(store) => of_store(store),
+    }
+}
+
+fn of_not_signed(error: &NotSigned) -> Code {
+    match error {
+        NotSigned::Stranger(_) => Code::InvalidArgument,
+        NotSigned::Encoding(_) => Code::Internal,
+        NotSigned::Key(_) => Code::Unavailable,
     }
 }
 

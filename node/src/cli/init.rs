@@ -89,7 +89,9 @@ impl Init {
     fn write(&self, new: &Path, member: &MemberKey, node: &NodeKey, request: &EnrolmentRequest) -> Result<(), Failure> {
         let identity = new.join("identity");
         files::create_private_folder(&identity)?;
-        files::create_private(&identity.join("member-key.pem"), member.to_pkcs8_pem().as_bytes())?;
+        if let Some(key) = member.to_pkcs8_pem() {
+            files::create_private(&identity.join("member-key.pem"), key.as_bytes())?;
+        }
         files::create_private(&identity.join("node-key.pem"), node.to_pem().as_bytes())?;
         let store_key = StoreKey::generate(&*Environment::system().entropy);
         files::create_private(&identity.join("store-key"), store_key.to_text().as_bytes())?;

@@ -134,8 +134,8 @@ impl Rotate {
         let (domain, member, node) = (used.trust_domain(), used.member(), used.node_name());
         let request = EnrolmentRequest::new(domain, member, node, &new_member, &new_node)?;
         files::create_private_folder(&next.folder())?;
-        if member_key {
-            files::create_private(&next.member_key(), new_member.to_pkcs8_pem().as_bytes())?;
+        if member_key && let Some(key) = new_member.to_pkcs8_pem() {
+            files::create_private(&next.member_key(), key.as_bytes())?;
         }
         if node_key {
             files::create_private(&next.node_key(), new_node.to_pem().as_bytes())?;

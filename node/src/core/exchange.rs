@@ -61,6 +61,7 @@ mod retaining;
 mod returning;
 mod sightings;
 mod succession;
+mod unsigned;
 
 use callbacks::OwedCalls;
 use cosigned::Cosigned;
@@ -76,6 +77,7 @@ pub use own::{FinishError, Missing, MissingPage, NotCleared, OwnStatus, RESTORED
 use refilling::Refills;
 use retaining::Retaining;
 use sightings::Sightings;
+use unsigned::Unsigned;
 
 /// Logs that a node holds at most.
 pub const ORIGINS_MAX: usize = 4096;
@@ -92,6 +94,8 @@ pub trait Mailbox: Send + Sync {
     fn grew(&self, _origin: &Origin, _size: u64) {}
     /// Tells whoever watches the logs that more is held of these entries, ascending.
     fn widened(&self, _origin: &Origin, _entries: Vec<u64>) {}
+    /// Something waits for a key that takes long: [`Exchange::sign_owed`] is due.
+    fn unsigned(&self) {}
 }
 
 /// Who this node is.
@@ -160,6 +164,7 @@ pub struct Exchange {
     own: Own,
     fetching: Arc<Mutex<Fetching>>,
     owed_calls: Mutex<OwedCalls>,
+    unsigned: Unsigned,
     routes: Mutex<Routes>,
     links: Mutex<BTreeMap<LinkId, Peer>>,
     next_link: AtomicU64,
@@ -216,6 +221,7 @@ impl Exchange {
             own: Own::default(),
             fetching,
             owed_calls: Mutex::default(),
+            unsigned: Unsigned::default(),
             routes,
             links: Mutex::default(),
             next_link: AtomicU64::new(0),
@@ -288,6 +294,7 @@ impl Exchange {
         self.returning.closed(link, self.now());
         lock(&self.fetching).closed(link);
         self.fetch_anywhere();
+        self.unsigned.closed(link);
         let asks = lock(&self.routes).closed(link);
         self.ask(asks);
         if self.voids.arrived(link) {

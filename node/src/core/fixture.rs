@@ -2,12 +2,14 @@
 //! and whole nodes over a store in memory, linked by hand.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use icomm_pki::{
     Authority, AuthorityCertificate, AuthorityKey, CLOCK_SKEW_MAX, EnrolmentRequest, FormerListing, Handover, Listing,
-    MemberId, MemberKey, NodeCredentials, NodeKey, Role, TrustBundle, TrustDomain, Validity, VerifiedBundle,
+    MemberId, MemberKey, NodeCredentials, NodeKey, Role, Signature, SigningError, Token, TrustBundle, TrustDomain,
+    Validity, VerifiedBundle,
 };
 use icomm_policy::{Agreement, SignedAgreement};
 use icomm_proto::log::{Checkpoint, ChunkBuilder, Frontier, Hash};
@@ -170,7 +172,7 @@ impl Originator {
             EntryKind::Recall => Reason::Error,
             _ => Reason::Amended,
         };
-        Order::issue(&appended, reason, UNIX_NOW, &self.key)
+        Order::issue(&appended, reason, UNIX_NOW, &self.key).unwrap()
     }
 
     pub(crate) fn size(&self) -> u64 {
@@ -287,8 +289,8 @@ impl Network {
     }
 
     /// The law of one member over a store.
-    pub(crate) fn law(&self, member: &str, store: Arc<dyn Store>) -> Law {
-        Law::open(member.parse().unwrap(), key(member), self.verified(), Vec::new(), store).unwrap()
+    fn law(&self, member: &str, store: Arc<dyn Store>, key: MemberKey) -> Law {
+        Law::open(member.parse().unwrap(), key, self.verified(), Vec::new(), store).unwrap()
     }
 
     /// What the session knows of a member at the other end.
@@ -308,10 +310,19 @@ impl Network {
 
     /// The same, so many days later.
     pub(crate) fn node_on(&self, day: i64, member: &str, store: Arc<dyn Store>) -> TestNode {
+        self.node_signing_on(day, member, store, key(member))
+    }
+
+    /// A node of a member that signs with this key.
+    pub(crate) fn node_signing(&self, member: &str, store: Arc<dyn Store>, key: MemberKey) -> TestNode {
+        self.node_signing_on(0, member, store, key)
+    }
+
+    fn node_signing_on(&self, day: i64, member: &str, store: Arc<dyn Store>, key: MemberKey) -> TestNode {
         let Peer { member, node, role } = self.peer(member);
-        let law = self.law(member.as_str(), store.clone());
+        let law = self.law(member.as_str(), store.clone(), key.clone());
         let local = Local {
-            key: key(member.as_str()).into(),
+            key: key.into(),
             member,
             node,
             role,
@@ -382,6 +393,35 @@ pub(crate) fn contribution(member: &str, global: &str) -> String {
         &global.parse().unwrap(),
         "2026-11-01".parse().unwrap(),
     )
+}
+
+/// A token that a test plugs in and pulls out.
+#[derive(Clone, Default)]
+pub(crate) struct Stick(Arc<AtomicBool>);
+
+impl Stick {
+    /// The key of a member in a token that is there.
+    pub(crate) fn with_key_of(member: &str) -> (Self, MemberKey) {
+        let stick = Self::default();
+        stick.plug(true);
+        let token = Holding(key(member), stick.clone());
+        (stick, MemberKey::in_token(key(member).public(), token))
+    }
+
+    pub(crate) fn plug(&self, there: bool) {
+        self.0.store(there, Ordering::Relaxed);
+    }
+}
+
+struct Holding(MemberKey, Stick);
+
+impl Token for Holding {
+    fn sign(&self, message: &[u8]) -> Result<Signature, SigningError> {
+        match self.1.0.load(Ordering::Relaxed) {
+            true => self.0.sign_raw(message),
+            false => Err(SigningError::Absent(Arc::new(std::fmt::Error))),
+        }
+    }
 }
 
 /// A node without a network: the test hands it frames and sees what it would send.
@@ -591,7 +631,14 @@ impl TestNode {
     pub(crate) fn second(&mut self) -> Did {
         self.exchange.every_second();
         self.exchange.call_back_narrowed().unwrap();
-        self.handle(LinkId(u64::MAX), Event::Changed)
+        self.sign_owed().unwrap()
+    }
+
+    /// The shell has what is owed signed; what follows.
+    pub(crate) fn sign_owed(&mut self) -> Result<Did, SigningError> {
+        let signed = self.exchange.sign_owed();
+        let did = self.handle(LinkId(u64::MAX), Event::Changed);
+        signed.map(|()| did)
     }
 
     /// The node adopts a document as from its operator; what follows.

@@ -5,14 +5,16 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use icomm_pki::{
     Digest32, InvalidBundle, MemberId, MemberKeys, MemberPublicKey, Role, TrustDomain, VerifiedBundle, moment_at,
 };
+use icomm_policy::book::SuspensionStatus;
 use icomm_policy::{
-    Acknowledgement, AgreementId, Book, Change, DocumentKind, KeyDirectory, Overlay, Policy, Receiver, Refusal,
-    SessionPolicy, Signed, Suspension,
+    Acknowledgement, AgreementId, Book, Change, DocumentKind, KeyDirectory, NotSigned, Overlay, Policy, Receiver,
+    Refusal, SessionPolicy, Signed, Suspension,
 };
 use icomm_proto::v1::{self, document::Kind};
 use sha2::{Digest, Sha256};
@@ -45,7 +47,7 @@ pub enum AdoptError {
     UnknownAgreement(AgreementId),
     /// A statement could not be signed.
     #[error(transparent)]
-    Statement(#[from] icomm_policy::InvalidStatement),
+    NotSigned(#[from] NotSigned),
     /// A request for consent, or an answer to one.
     #[error(transparent)]
     Consent(#[from] ConsentFault),
@@ -62,7 +64,8 @@ impl AdoptError {
             Self::Refused(refusal) => refusal.code(),
             Self::Bundle(_) => "invalid-bundle",
             Self::UnknownAgreement(_) => "unknown-agreement",
-            Self::Statement(_) => "invalid-statement",
+            Self::NotSigned(NotSigned::Key(fault)) => fault.code(),
+            Self::NotSigned(_) => "not-signed",
             Self::Consent(fault) => fault.code(),
             Self::Store(_) => "store",
         }
@@ -114,6 +117,8 @@ pub struct Law {
     policy: Policy,
     bundle: RwLock<Arc<VerifiedBundle>>,
     store: Arc<dyn Store>,
+    // Suspensions may wait for the key to sign that they arrived.
+    unacknowledged: AtomicBool,
 }
 
 impl Law {
@@ -126,7 +131,7 @@ impl Law {
         overlays: Vec<Overlay>,
         store: Arc<dyn Store>,
     ) -> Result<Self, StoreError> {
-        let bundle = Arc::new(bundle);
+        let (key, bundle) = (key.into(), Arc::new(bundle));
         let stored = store.scan_state(DOCUMENTS_PREFIX)?;
         let documents = stored
             .into_iter()
@@ -139,7 +144,8 @@ impl Law {
         let policy = Policy::new(book, directory, overlays);
         Ok(Self {
             owner,
-            key: key.into(),
+            unacknowledged: AtomicBool::new(!key.key().signs_at_once()),
+            key,
             policy,
             bundle: RwLock::new(bundle),
             store,
@@ -292,9 +298,40 @@ impl Law {
         if let Change::Suspended { id, by, .. } = &change
             && *by != self.owner
         {
-            self.acknowledge(id, by, now, adopted)?;
+            match self.acknowledge(id, by, now, adopted) {
+                Err(AdoptError::NotSigned(error)) => {
+                    // The suspension counts all the same.
+                    tracing::error!(%error, "a suspension is not acknowledged yet");
+                    self.unacknowledged.store(true, Ordering::Relaxed);
+                }
+                done => done?,
+            }
         }
         Ok(())
+    }
+
+    /// Acknowledges the suspensions that could not be acknowledged when they arrived, because the key did not sign.
+    ///
+    /// # Errors
+    /// The key does not sign yet, or the store fails.
+    pub fn acknowledge_owed(&self, now: u64) -> Result<Adopted, AdoptError> {
+        let mut adopted = Adopted::default();
+        if !self.unacknowledged.swap(false, Ordering::Relaxed) {
+            return Ok(adopted);
+        }
+        let book = self.policy.book();
+        let own = book.latest_with(&self.owner).map(|latest| latest.agreement().id());
+        let owed = own.flat_map(|id| book.suspensions(id)).filter(|status| {
+            status.suspension().by != self.owner && status.acknowledged_by().all(|seen| *seen != self.owner)
+        });
+        for suspension in owed.map(SuspensionStatus::suspension) {
+            let done = self.acknowledge(&suspension.agreement, &suspension.by, now, &mut adopted);
+            if done.is_err() {
+                self.unacknowledged.store(true, Ordering::Relaxed);
+            }
+            done?;
+        }
+        Ok(adopted)
     }
 
     /// The other party hears that its suspension has arrived.

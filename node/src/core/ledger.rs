@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use icomm_pki::{MemberId, MemberKeys, NodeName, TrustDomain};
-use icomm_proto::log::{Checkpoint, Frontier, Hash, InvalidCheckpoint, VerifiedCheckpoint, leaf_hash};
+use icomm_proto::log::{Checkpoint, Frontier, Hash, InvalidCheckpoint, NotSigned, VerifiedCheckpoint, leaf_hash};
 use icomm_proto::v1;
 use thiserror::Error;
 
@@ -48,6 +48,8 @@ pub struct Ledger {
     key: Seat,
     keys: Mutex<Arc<MemberKeys>>,
     state: Mutex<State>,
+    // Held while it is signed, which may take long; the state is not.
+    signing: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -130,6 +132,9 @@ pub enum InvalidLedger {
         /// Over how many notes.
         held: u64,
     },
+    /// The key does not sign now. Nothing is wrong with the notes.
+    #[error("the disclosure log is not signed: {0}")]
+    Unsigned(#[from] NotSigned),
     /// The store can't read it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -168,6 +173,7 @@ impl Ledger {
             key: key.into(),
             keys: Mutex::new(keys),
             state: Mutex::default(),
+            signing: Mutex::default(),
         };
         let state = match ledger.resume() {
             Ok(state) => state,
@@ -202,13 +208,18 @@ impl Ledger {
         *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = keys;
     }
 
-    /// Signs what there is, and lets `change` happen while nothing is signed: it is told up to where the key in the seat has
-    /// signed.
+    /// Signs what there is, if the key does, and lets `change` happen while nothing is signed: it is told up to where the key in
+    /// the seat has signed.
     ///
     /// # Errors
     /// The store can't read the notes.
     pub fn pause<T>(&self, change: impl FnOnce(&LedgerHead) -> T) -> Result<T, InvalidLedger> {
-        self.sign()?;
+        let _one = self.signing.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.sign_alone() {
+            // A token that is lost for good must not keep another key from following.
+            Ok(()) | Err(InvalidLedger::Unsigned(_)) => {}
+            Err(error) => return Err(error),
+        }
         let state = self.state();
         Ok(change(&LedgerHead {
             size: state.frontier.size(),
@@ -237,22 +248,31 @@ impl Ledger {
         self.state().fault.clone()
     }
 
-    /// Signs the notes that came since the last checkpoint. Blocks on the disk.
+    /// Signs the notes that came since the last checkpoint. Blocks on the disk and the key.
     ///
     /// # Errors
-    /// The store can't read the notes.
+    /// The store can't read the notes, or the key does not sign.
     pub fn sign(&self) -> Result<(), InvalidLedger> {
-        let mut state = self.state();
-        if state.ended {
-            return Ok(());
-        }
+        let _one = self.signing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.sign_alone()
+    }
+
+    fn sign_alone(&self) -> Result<(), InvalidLedger> {
         let notes = self.store.notes_len(&NoteLog::disclosures())?;
-        while state.frontier.size() < notes {
-            let (from, mut frontier) = (state.frontier.size(), state.frontier.clone());
-            self.replay(&mut frontier, notes.min(from.saturating_add(SIGN_NOTES_MAX)))?;
-            let signed = Checkpoint::of(&self.line, &frontier).sign(&self.key.key());
-            let number = self.store.notes_len(&NoteLog::ledger())?;
-            let signed = signed.map_err(|source| InvalidLedger::Checkpoint { number, source })?;
+        loop {
+            let state = self.state();
+            let mut frontier = state.frontier.clone();
+            if state.ended || frontier.size() >= notes {
+                return Ok(());
+            }
+            drop(state);
+            let to = notes.min(frontier.size().saturating_add(SIGN_NOTES_MAX));
+            self.replay(&mut frontier, to)?;
+            let signed = Checkpoint::of(&self.line, &frontier).sign(&self.key.key())?;
+            let mut state = self.state();
+            if state.ended {
+                return Ok(());
+            }
             // The notes are durable. A checkpoint that a power cut takes is signed again, over them and maybe more.
             self.store.ride(
                 Batch::new()
@@ -261,18 +281,17 @@ impl Ledger {
             );
             (state.frontier, state.checkpoint) = (frontier, Some(signed.note().clone()));
         }
-        Ok(())
     }
 
-    /// Signs what is not signed yet, then reads every note and every checkpoint anew and compares them. What is found is
-    /// remembered.
+    /// Signs what is not signed yet, if the key does, then reads every note and every checkpoint anew and compares them. What
+    /// is found is remembered.
     ///
     /// # Errors
     /// From which note on they are not those that were signed.
     pub fn verify(&self) -> Result<LedgerHead, InvalidLedger> {
         let found = self.compare();
         if let Err(fault) = &found
-            && !matches!(fault, InvalidLedger::Store(_))
+            && !matches!(fault, InvalidLedger::Store(_) | InvalidLedger::Unsigned(_))
         {
             let mut state = self.state();
             state.ended |= !matches!(fault, InvalidLedger::Changed { .. });
@@ -288,9 +307,9 @@ impl Ledger {
     /// The peer's checkpoint is none of this ledger's, or of other notes than are here.
     pub fn compare_with(&self, holder: &str, checkpoint: Bytes) -> Result<u64, Disagreement> {
         let theirs = self.own(checkpoint)?;
-        self.sign()?;
+        let known = self.sign_if_possible()?;
         let (held, head) = (theirs.size(), self.head());
-        let fault = if held > head.size {
+        let fault = if held > known.max(head.size) {
             let notes = self
                 .store
                 .notes_len(&NoteLog::disclosures())
@@ -348,7 +367,7 @@ impl Ledger {
     }
 
     fn compare(&self) -> Result<LedgerHead, InvalidLedger> {
-        self.sign()?;
+        self.sign_if_possible()?;
         if let Some(fault) = self.fault() {
             return Err(fault);
         }
@@ -364,6 +383,19 @@ impl Ledger {
             }
         }
         Ok(head)
+    }
+
+    /// Signs what is not signed yet; how many notes are known to be this ledger's. While the key does not sign these are all
+    /// that there are: a checkpoint that a power cut took may be in other hands.
+    fn sign_if_possible(&self) -> Result<u64, InvalidLedger> {
+        match self.sign() {
+            Ok(()) => Ok(self.head().size),
+            Err(InvalidLedger::Unsigned(_)) if !self.state().ended => {
+                Ok(self.store.notes_len(&NoteLog::disclosures())?)
+            }
+            Err(InvalidLedger::Unsigned(_)) => Ok(self.head().size),
+            Err(error) => Err(error),
+        }
     }
 
     /// Compares the notes with every checkpoint that is kept; the frontier at the last.
@@ -438,7 +470,7 @@ impl Ledger {
         }
     }
 
-    /// The root over the first `size` notes, at most as many as are signed.
+    /// The root over the first `size` notes.
     fn root_at(&self, size: u64, head: &LedgerHead) -> Result<Hash, InvalidLedger> {
         if size == head.size {
             return Ok(head.root);

@@ -2,7 +2,7 @@
 
 use icomm_pki::MemberKey;
 use icomm_proto::log::{
-    CHUNK_BYTES_MAX, CHUNK_ENTRIES_MAX, Checkpoint, ChunkBuilder, Frontier, InvalidCheckpoint, InvalidChunkBody,
+    CHUNK_BYTES_MAX, CHUNK_ENTRIES_MAX, Checkpoint, ChunkBuilder, Frontier, InvalidChunkBody, NotSigned,
 };
 use icomm_proto::{Origin, View};
 use thiserror::Error;
@@ -21,15 +21,15 @@ pub struct Sealed {
     pub key: Option<IntakeKey>,
 }
 
-/// Why a commit could not be made. Ours.
+/// Why a commit could not be made. Ours, or the key's.
 #[derive(Debug, Error)]
 pub enum AppendError {
     /// More than fits into one chunk.
     #[error("a commit does not fit into one chunk: {0}")]
     TooLarge(#[from] InvalidChunkBody),
-    /// The checkpoint could not be formed.
-    #[error("the checkpoint can't be formed: {0}")]
-    Checkpoint(#[from] InvalidCheckpoint),
+    /// The checkpoint could not be signed.
+    #[error("the log's new state can't be signed: {0}")]
+    Checkpoint(#[from] NotSigned),
 }
 
 /// The state of the own log: what is durable, and what has been handed to the store on top of it.

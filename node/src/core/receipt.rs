@@ -5,7 +5,7 @@
 //!   origin length u16 BE | origin ("KE/main") | size u64 BE | root 32 | time u64 BE (seconds since 1970)
 //! ```
 
-use icomm_pki::{Domain, MemberKey, MemberKeys, Signature};
+use icomm_pki::{Domain, MemberKey, MemberKeys, Signature, SigningError};
 use icomm_proto::log::Hash;
 use icomm_proto::{Origin, v1};
 use thiserror::Error;
@@ -39,14 +39,18 @@ pub enum InvalidReceipt {
 
 impl Receipt {
     /// Signs for the member that stored the log.
-    pub fn sign(&self, key: &MemberKey) -> v1::Receipt {
-        v1::Receipt {
+    ///
+    /// # Errors
+    /// The key does not sign now.
+    pub fn sign(&self, key: &MemberKey) -> Result<v1::Receipt, SigningError> {
+        let signature = key.sign(Domain::Receipt, &self.message())?;
+        Ok(v1::Receipt {
             origin: self.origin.to_string(),
             size: self.size,
             root: self.root.as_bytes().to_vec().into(),
             time: self.time,
-            signature: key.sign(Domain::Receipt, &self.message()).as_bytes().to_vec().into(),
-        }
+            signature: signature.as_bytes().to_vec().into(),
+        })
     }
 
     /// Checks the receiver's signature, by a key that it may sign with today: a receipt speaks of the present.
@@ -104,7 +108,7 @@ mod tests {
     #[test]
     fn a_signed_receipt_verifies_for_its_signer_only() {
         let (key, other) = (MemberKey::from_seed(&[1; 32]), MemberKey::from_seed(&[2; 32]));
-        let message = receipt().sign(&key);
+        let message = receipt().sign(&key).unwrap();
         assert_eq!(Receipt::verify(&message, &key.public().into()), Ok(receipt()));
         assert_eq!(
             Receipt::verify(&message, &other.public().into()),
@@ -115,7 +119,7 @@ mod tests {
     #[test]
     fn a_receipt_changed_in_any_field_is_refused() {
         let key = MemberKey::from_seed(&[1; 32]);
-        let message = receipt().sign(&key);
+        let message = receipt().sign(&key).unwrap();
         let changed = [
             v1::Receipt {
                 origin: "UG/main".into(),

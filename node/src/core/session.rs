@@ -130,6 +130,8 @@ pub enum Event {
         /// Its root at that size.
         root: Hash,
     },
+    /// A receipt that had to wait for the key.
+    Signed(v1::Receipt),
     /// The peer's chunk was refused.
     Faulty {
         /// The log.
@@ -392,8 +394,8 @@ pub trait World {
     fn is_own(&self, _origin: &Origin) -> bool {
         false
     }
-    /// Signs that a log is durable here.
-    fn receipt(&self, origin: &Origin, size: u64, root: Hash) -> v1::Receipt;
+    /// Signs that a log is durable here; none while the key is busy or away, [`Event::Signed`] follows then.
+    fn receipt(&self, origin: &Origin, size: u64, root: Hash) -> Option<v1::Receipt>;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -503,8 +505,10 @@ impl Session {
             Event::PhotoArrived(photo) => self.on_photo_arrived(&photo, world, actions),
             Event::Carried(frame) => self.on_carried(frame, world, actions),
             Event::Stored { origin, size, root } => {
-                actions.push(send(Body::Receipt(world.receipt(&origin, size, root))));
+                let receipt = world.receipt(&origin, size, root);
+                actions.extend(receipt.map(|receipt| send(Body::Receipt(receipt))));
             }
+            Event::Signed(receipt) => actions.push(send(Body::Receipt(receipt))),
             Event::Faulty { origin, code, message } => {
                 self.asked.remove(&origin);
                 actions.push(refuse(code, &message, Some(&origin)));

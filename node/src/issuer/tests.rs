@@ -3,11 +3,12 @@
 use std::sync::{Condvar, Mutex};
 
 use bytes::Bytes;
+use icomm_pki::MemberKey;
 use icomm_proto::log::{Hash, Item, VerifiedCheckpoint};
 use icomm_proto::{RecordId, View};
 
 use super::*;
-use crate::core::fixture::{Network, domain, key, record};
+use crate::core::fixture::{Network, Stick, domain, key, record};
 use crate::store::{Batch, Boundary, Done, Health, IntakeKey, MemoryStore, NoteLog, ReadLimit, Stretch, Widths};
 
 /// A store that can be told to wait or to fail.
@@ -141,10 +142,14 @@ impl Store for Unsteady {
 }
 
 fn start(network: &Network, store: &Arc<Unsteady>) -> Issuer {
+    start_signing(network, store, key("KE"))
+}
+
+fn start_signing(network: &Network, store: &Arc<Unsteady>, key: MemberKey) -> Issuer {
     let node = network.node_over("KE", store.clone());
     let origin = origin();
     let log = OwnLog::new(origin.clone(), origin.line(&domain()));
-    Issuer::start(log, key("KE"), store.clone(), node.exchange.clone()).unwrap()
+    Issuer::start(log, key, store.clone(), node.exchange.clone()).unwrap()
 }
 
 fn origin() -> Origin {
@@ -474,4 +479,37 @@ async fn a_request_too_large_to_be_atomic_fails_alone() {
         caller.await.unwrap().unwrap();
     }
     assert_eq!(entries_len(&store), 1 + 1 + 80);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_away_refuses_and_nothing_is_lost_or_issued_twice() {
+    let (network, store) = (Network::new(), Arc::new(Unsteady::default()));
+    let (stick, token) = Stick::with_key_of("KE");
+    let issuer = start_signing(&network, &store, token);
+    issuer.issue(vec![sealed(1, Some(1))]).await.unwrap();
+    stick.plug(false);
+    for _ in 0..3 {
+        let refused = issuer.issue(vec![sealed(2, Some(2))]).await.unwrap_err();
+        assert!(
+            matches!(&refused, IssueError::Key(fault) if fault.code() == "key-absent"),
+            "{refused}"
+        );
+    }
+    let voided = issuer.void(sealed(3, None), Reason::Error).await.unwrap_err();
+    assert!(matches!(voided, IssueError::Key(_)));
+    assert_eq!(store.head(&origin()).unwrap().unwrap().size(), 1);
+    assert_eq!(store.issued(&IntakeKey::from([2; 16])).unwrap(), None);
+
+    stick.plug(true);
+    let placed = issuer
+        .issue(vec![sealed(2, Some(2)), sealed(1, Some(1))])
+        .await
+        .unwrap();
+    assert!(
+        matches!(&placed[..], [Placed::Issued(place), Placed::Duplicate(_)] if place.index == 1),
+        "{placed:?}"
+    );
+    let head = store.head(&origin()).unwrap().unwrap();
+    let signed = VerifiedCheckpoint::verify(head.checkpoint, &origin().line(&domain()), &key("KE").public()).unwrap();
+    assert_eq!(signed.size(), 2);
 }

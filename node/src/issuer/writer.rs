@@ -162,7 +162,7 @@ impl Writer {
             before: &before,
             checkpoint: end.checkpoint.clone(),
         };
-        let order = Order::issue(&appended, reason, self.exchange.now(), &self.key.key());
+        let order = Order::issue(&appended, reason, self.exchange.now(), &self.key.key())?;
         let mut batch = self.exchange.voiding(self.log.origin(), view, order)?;
         commit.into_items().into_iter().for_each(|item| batch.push(item));
         Ok(Some((batch, end)))
@@ -174,10 +174,7 @@ impl Writer {
         let mut end = None;
         while !fresh.is_empty() {
             let (commit, rest) = fresh.split_at(OwnLog::fits(fresh).max(1));
-            let chunk = self
-                .log
-                .append(commit, &self.key.key())
-                .map_err(|error| IssueError::Append(Arc::new(error)))?;
+            let chunk = self.log.append(commit, &self.key.key())?;
             if let Placement::Extends { frontier, checkpoint } = &chunk.placement {
                 end = Some(Boundary {
                     frontier: frontier.clone(),

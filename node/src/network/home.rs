@@ -107,7 +107,9 @@ pub(super) fn write(
         private_file(&path, content).map_err(failed(&path))
     };
     folder(home.join("identity"))?;
-    file("identity/member-key.pem", identity.member_key.to_pkcs8_pem().as_bytes())?;
+    if let Some(key) = identity.member_key.to_pkcs8_pem() {
+        file("identity/member-key.pem", key.as_bytes())?;
+    }
     file("identity/node-key.pem", identity.node_key.to_pem().as_bytes())?;
     file("identity/request.pem", identity.request.to_pem().as_bytes())?;
     file("identity/enrolment.pem", identity.enrolment.to_pem().as_bytes())?;

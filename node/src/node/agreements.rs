@@ -3,8 +3,7 @@
 use icomm_pki::{MemberId, NodeCredentials};
 use icomm_policy::book::SuspensionStatus;
 use icomm_policy::{
-    Agreement, AgreementId, Explanation, InvalidAgreement, InvalidSignatures, Receiver, Request, SignedAgreement,
-    Standing,
+    Agreement, AgreementId, Explanation, InvalidAgreement, NotSigned, Receiver, Request, SignedAgreement, Standing,
 };
 use icomm_proto::{CodeLists, RecordId, v1};
 use thiserror::Error;
@@ -52,7 +51,7 @@ pub enum AgreementError {
     Invalid(#[from] InvalidAgreement),
     /// It can't be signed here.
     #[error(transparent)]
-    Signatures(#[from] InvalidSignatures),
+    NotSigned(#[from] NotSigned),
     /// It was not adopted.
     #[error(transparent)]
     Adopt(#[from] AdoptError),

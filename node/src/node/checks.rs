@@ -89,7 +89,7 @@ pub struct Status {
 }
 
 impl Node {
-    /// Whether the node serves: its store works, its disclosure log, its bundle and its certificates hold.
+    /// Whether the node serves: its store works, its key signs, its disclosure log, its bundle and its certificates hold.
     pub fn health(&self) -> Health {
         let now = self.0.environment.clock.now();
         let mut reasons = Vec::new();
@@ -103,6 +103,9 @@ impl Node {
         }
         reasons.extend(self.own_log_fault());
         if let Some(fault) = self.0.exchange.ledger().fault() {
+            reasons.push(chain(&fault));
+        }
+        if let Some(fault) = self.key_fault() {
             reasons.push(chain(&fault));
         }
         if !self.0.exchange.law().bundle().is_live(now) {
@@ -142,7 +145,8 @@ impl Node {
     /// Looks at keys, clock, bundle, store, disclosure log and every link.
     pub async fn checks(&self) -> Vec<Check> {
         let now = self.0.environment.clock.now();
-        let mut checks = vec![check("keys", Level::Ok, "keys and certificates belong together", "")];
+        self.test_key().await;
+        let mut checks = vec![self.key_check()];
         checks.extend(self.certificates(now));
         checks.extend(self.succession_checks());
         checks.push(self.clock(now));

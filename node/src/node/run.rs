@@ -22,8 +22,8 @@ const VALIDITY_CHECK: Duration = Duration::from_secs(5);
 const ANNOUNCE: Duration = Duration::from_secs(1);
 /// How often it is looked whether terms became narrower.
 const NARROWER: Duration = Duration::from_secs(1);
-/// How long a note of a disclosure stays unsigned at most.
-const SIGN: Duration = Duration::from_secs(1);
+/// How long a node that stops waits for the key to sign what it disclosed last.
+const LAST_SIGNATURE: Duration = Duration::from_secs(5);
 
 /// Why a node stopped by itself.
 #[derive(Debug, Error)]
@@ -60,7 +60,7 @@ impl Node {
         let (mut announced_size, mut mark) = (0, None);
         let mut validity = tokio::time::interval(VALIDITY_CHECK);
         let mut announcing = tokio::time::interval(ANNOUNCE);
-        let mut signing = tokio::time::interval(SIGN);
+        let signing = self.signing(shutdown.child_token());
         let mut narrower = tokio::time::interval(NARROWER);
         let mut calling_back = None;
         self.check_ledger();
@@ -77,7 +77,6 @@ impl Node {
                     }
                     self.tell_bundle(&mut bundle).await;
                 }
-                _ = signing.tick() => self.sign_ledger(false).await,
                 _ = announcing.tick() => {
                     self.announce_growth(&mut announced_size).await;
                     tokio::task::block_in_place(|| {
@@ -95,13 +94,14 @@ impl Node {
                 }
             }
         }
-        // Before the links go, so that nothing of it can be cut while the node is down.
-        self.sign_ledger(true).await;
+        signing.abort();
+        // Before the links go, so that nothing of it can be cut while the node is down. A key that hangs is not waited for.
+        let _ = tokio::time::timeout(LAST_SIGNATURE, self.sign_ledger(true)).await;
         inner.post.stop_all("stopping", "the node is stopping");
         if let Some(links) = inner.links.write().await.take() {
             links.shutdown(inner.config.drain()).await;
         }
-        self.sign_ledger(true).await;
+        let _ = tokio::time::timeout(LAST_SIGNATURE, self.sign_ledger(true)).await;
         self.keep_mark(&mut mark);
         Ok(())
     }

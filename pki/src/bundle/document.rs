@@ -132,7 +132,7 @@ impl TrustBundle {
     /// Signs without looking.
     fn sign_unchecked(&self, member: &MemberId, key: &MemberKey) -> Result<Vec<u8>, BundleError> {
         let document = serde_json::to_vec(self).map_err(BundleError::Encoding)?;
-        let signature = key.sign(Domain::Bundle, &document);
+        let signature = key.sign(Domain::Bundle, &document)?;
         let line = serde_json::to_vec(&SignatureLine {
             member: member.clone(),
             signature,

@@ -11,7 +11,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{Domain, Fingerprint, Handover, MemberId, MemberKey, MemberPublicKey, Signature};
+use crate::{Domain, Fingerprint, Handover, MemberId, MemberKey, MemberPublicKey, Signature, SigningError};
 
 const FORMAT: &str = "icomm-handover/v1";
 /// The largest statement that is read, in bytes.
@@ -56,13 +56,16 @@ pub enum InvalidHandover {
     /// The signature does not fit.
     #[error("the hand-over's signature is wrong: it was changed, or somebody else signed it")]
     Signature,
+    /// The new key does not sign now.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
 }
 
 impl HandoverStatement {
     /// States it in the name of `member`, with its new key.
     ///
     /// # Errors
-    /// The new key is the former one.
+    /// The new key is the former one, or does not sign now.
     pub fn sign(
         member: MemberId,
         former: MemberPublicKey,
@@ -80,7 +83,7 @@ impl HandoverStatement {
             return Err(InvalidHandover::SameKey);
         }
         Ok(Self {
-            signature: key.sign(Domain::Handover, &message),
+            signature: key.sign(Domain::Handover, &message)?,
             statement,
             key: key.public(),
         })

@@ -25,7 +25,7 @@ use x509_parser::{
 };
 
 use crate::{
-    Domain, MemberId, MemberKey, MemberPublicKey, NodeKey, NodeName, PeerId, Signature, TrustDomain,
+    Domain, MemberId, MemberKey, MemberPublicKey, NodeKey, NodeName, PeerId, Signature, SigningError, TrustDomain,
     certificate::{Fingerprint, ed25519_bytes, p256_point},
     pem,
 };
@@ -86,6 +86,9 @@ pub enum InvalidRequest {
     /// Encoding or signing failed: our fault.
     #[error("the request could not be encoded or signed; this is a fault of icomm")]
     Issue(#[source] rcgen::Error),
+    /// The member's key does not sign.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
 }
 
 /// A checked request: all three keys have signed. Who sent it has to be made sure of by its fingerprint.
@@ -111,7 +114,11 @@ impl EnrolmentRequest {
         member_key: &MemberKey,
         node_key: &NodeKey,
     ) -> Result<Self, InvalidRequest> {
-        let member_request = pkcs10(&trust_domain.member_dns(member), member_key).map_err(InvalidRequest::Issue)?;
+        let member_request = pkcs10(&trust_domain.member_dns(member), member_key);
+        let member_request = member_request.map_err(|error| match member_key.fault() {
+            Some(fault) => InvalidRequest::Signing(fault),
+            None => InvalidRequest::Issue(error),
+        })?;
         let node_dns = trust_domain.node_dns(member, node);
         let node_request = pkcs10(&node_dns, node_key.tls()).map_err(InvalidRequest::Issue)?;
 
@@ -122,7 +129,7 @@ impl EnrolmentRequest {
         let peer_key = peer_key.to_bytes();
         let message = statement_message(&member_request, &node_request, &peer_key);
         let peer_signature = node_key.sign(Domain::Enrolment, &message);
-        let member_signature = member_key.sign(Domain::Enrolment, &message);
+        let member_signature = member_key.sign(Domain::Enrolment, &message)?;
         let statement = [
             &[STATEMENT_TAG][..],
             &peer_key,

@@ -1,4 +1,4 @@
-//! The Ed25519 key a member signs with: checkpoints, agreements, receipts.
+//! The Ed25519 key a member signs with: checkpoints, agreements, receipts. In memory, or in a token (`token.rs`).
 
 use std::{fmt, hash, sync::Arc};
 
@@ -7,21 +7,30 @@ use ed25519_dalek::{Signer, SigningKey, VerifyingKey, pkcs8::DecodePrivateKey};
 use rand::{TryRng, rngs::SysRng};
 use zeroize::Zeroizing;
 
-use super::{Domain, InvalidKey, InvalidSignature, Signature, signature::decode_base64};
+use super::{
+    Domain, InvalidKey, InvalidSignature, Signature, SigningError, Token, signature::decode_base64, token::InToken,
+};
 use crate::pem;
 
-/// A member's secret signing key. Clones share one copy in memory, which is wiped when the last is dropped.
+/// A member's secret signing key: in memory, or in a token that signs with it and does not give it away. Clones share the
+/// one copy in memory, which is wiped when the last is dropped, or the one way to the token.
 ///
 /// ```
 /// use icomm_pki::{Domain, MemberKey};
 /// let key = MemberKey::generate()?;
-/// let signature = key.sign(Domain::Agreement, b"the text");
+/// let signature = key.sign(Domain::Agreement, b"the text")?;
 /// assert!(key.public().verify(Domain::Agreement, b"the text", &signature).is_ok());
 /// assert!(key.public().verify(Domain::Receipt, b"the text", &signature).is_err());
-/// # Ok::<(), icomm_pki::InvalidKey>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct MemberKey(Arc<SigningKey>);
+pub struct MemberKey(Kept);
+
+#[derive(Clone)]
+enum Kept {
+    InMemory(Arc<SigningKey>),
+    InToken(Arc<InToken>),
+}
 
 impl MemberKey {
     /// A new key from the operating system's randomness.
@@ -33,7 +42,7 @@ impl MemberKey {
 
     /// The key that an RFC 8032 seed stands for; who knows the seed has the key.
     pub fn from_seed(seed: &[u8; 32]) -> Self {
-        Self(Arc::new(SigningKey::from_bytes(seed)))
+        Self(Kept::InMemory(Arc::new(SigningKey::from_bytes(seed))))
     }
 
     /// Reads a PEM text with exactly one PKCS#8 Ed25519 `PRIVATE KEY`, version 1 or 2.
@@ -41,28 +50,64 @@ impl MemberKey {
         let [key] = pem::private_keys(text)?;
         let wrong = |_| InvalidKey::Algorithm { wanted: "an Ed25519" };
         SigningKey::from_pkcs8_der(key.secret_pkcs8_der())
-            .map(|key| Self(Arc::new(key)))
+            .map(|key| Self(Kept::InMemory(Arc::new(key))))
             .map_err(wrong)
     }
 
-    /// Writes PKCS#8 version 1 as PEM, which OpenSSL 3.0 and GnuTLS read (they refuse version 2).
-    pub fn to_pkcs8_pem(&self) -> Zeroizing<String> {
-        pem::private_key(&ed25519_pkcs8(self.0.as_bytes()))
+    /// The key `public`, whose secret half is in `token`. The token need not be there yet. A signature that is not this key's
+    /// is an error and never given to anybody.
+    pub fn in_token(public: MemberPublicKey, token: impl Token + 'static) -> Self {
+        Self(Kept::InToken(Arc::new(InToken::new(public, Box::new(token)))))
+    }
+
+    /// Writes PKCS#8 version 1 as PEM, which OpenSSL 3.0 and GnuTLS read (they refuse version 2). None of a key in a token:
+    /// it does not leave it.
+    pub fn to_pkcs8_pem(&self) -> Option<Zeroizing<String>> {
+        match &self.0 {
+            Kept::InMemory(key) => Some(pem::private_key(&ed25519_pkcs8(key.as_bytes()))),
+            Kept::InToken(_) => None,
+        }
     }
 
     /// The public half.
     pub fn public(&self) -> MemberPublicKey {
-        MemberPublicKey(self.0.verifying_key())
+        match &self.0 {
+            Kept::InMemory(key) => MemberPublicKey(key.verifying_key()),
+            Kept::InToken(key) => *key.public(),
+        }
+    }
+
+    /// Whether a signature takes a moment and can't fail: the key is in memory. One in a token may take milliseconds, or
+    /// seconds when its device is far away.
+    pub fn signs_at_once(&self) -> bool {
+        matches!(self.0, Kept::InMemory(_))
+    }
+
+    /// Why the last signature failed; none since one succeeded. Before the first nothing is known against the key.
+    pub fn fault(&self) -> Option<SigningError> {
+        match &self.0 {
+            Kept::InMemory(_) => None,
+            Kept::InToken(key) => key.fault(),
+        }
     }
 
     /// Signs `message` for one purpose.
-    pub fn sign(&self, domain: Domain, message: &[u8]) -> Signature {
+    ///
+    /// # Errors
+    /// The key is in a token that does not sign now. Never with a key in memory.
+    pub fn sign(&self, domain: Domain, message: &[u8]) -> Result<Signature, SigningError> {
         self.sign_raw(&domain.frame(message))
     }
 
     /// Signs `message` as it is. For formats that bring their own separation only: C2SP notes and X.509.
-    pub fn sign_raw(&self, message: &[u8]) -> Signature {
-        Signature::from_bytes(self.0.sign(message).to_bytes())
+    ///
+    /// # Errors
+    /// As of [`sign`](Self::sign).
+    pub fn sign_raw(&self, message: &[u8]) -> Result<Signature, SigningError> {
+        match &self.0 {
+            Kept::InMemory(key) => Ok(Signature::from_bytes(key.sign(message).to_bytes())),
+            Kept::InToken(key) => key.sign(message),
+        }
     }
 }
 
@@ -74,7 +119,10 @@ impl fmt::Debug for MemberKey {
 
 impl rcgen::PublicKeyData for MemberKey {
     fn der_bytes(&self) -> &[u8] {
-        self.0.as_ref().as_ref().as_bytes()
+        match &self.0 {
+            Kept::InMemory(key) => key.as_ref().as_ref().as_bytes(),
+            Kept::InToken(key) => key.public().as_bytes(),
+        }
     }
 
     fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
@@ -84,7 +132,8 @@ impl rcgen::PublicKeyData for MemberKey {
 
 impl rcgen::SigningKey for MemberKey {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        Ok(self.sign_raw(message).as_bytes().to_vec())
+        let signature = self.sign_raw(message).map_err(|_| rcgen::Error::RemoteKeyError)?;
+        Ok(signature.as_bytes().to_vec())
     }
 }
 

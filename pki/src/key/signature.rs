@@ -109,11 +109,13 @@ pub enum Domain {
     Consent,
     /// That such an answer has arrived, by who asked.
     ConsentSeen,
+    /// A test of whether a key signs; it says nothing.
+    Test,
 }
 
 impl Domain {
     /// Every domain.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Agreement,
         Self::Suspension,
         Self::Acknowledgement,
@@ -130,6 +132,7 @@ impl Domain {
         Self::ConsentRequest,
         Self::Consent,
         Self::ConsentSeen,
+        Self::Test,
     ];
 
     /// The domain's name in the signed bytes. Names never change and are never used again for something else.
@@ -151,6 +154,7 @@ impl Domain {
             Self::ConsentRequest => "consent-request",
             Self::Consent => "consent",
             Self::ConsentSeen => "consent-seen",
+            Self::Test => "test",
         }
     }
 

@@ -91,7 +91,7 @@ proptest! {
     #[test]
     fn member_keys_and_signatures_round_trip(seed: [u8; 32], message: Vec<u8>) {
         let key = MemberKey::from_seed(&seed);
-        let again = MemberKey::from_pkcs8_pem(&key.to_pkcs8_pem()).unwrap();
+        let again = MemberKey::from_pkcs8_pem(&key.to_pkcs8_pem().unwrap()).unwrap();
         let public = key.public();
         prop_assert_eq!(again.public(), public);
         prop_assert_eq!(MemberPublicKey::from_base64(&public.to_base64()).unwrap(), public);
@@ -99,7 +99,7 @@ proptest! {
             serde_json::from_str::<MemberPublicKey>(&serde_json::to_string(&public).unwrap()).unwrap(),
             public,
         );
-        let signature = key.sign(Domain::Receipt, &message);
+        let signature = key.sign(Domain::Receipt, &message).unwrap();
         prop_assert_eq!(
             serde_json::from_str::<Signature>(&serde_json::to_string(&signature).unwrap()).unwrap(),
             signature,
@@ -112,7 +112,7 @@ proptest! {
         message in prop::collection::vec(any::<u8>(), 1..200), at: prop::sample::Index, flip in 1u8..,
     ) {
         let (key, other) = (MemberKey::from_seed(&[1; 32]), MemberKey::from_seed(&[2; 32]));
-        let signature = key.sign(Domain::Agreement, &message);
+        let signature = key.sign(Domain::Agreement, &message).unwrap();
         for domain in Domain::ALL {
             let verdict = key.public().verify(domain, &message, &signature);
             prop_assert_eq!(verdict.is_ok(), domain == Domain::Agreement);
@@ -146,7 +146,7 @@ fn node_keys_round_trip() {
 #[test]
 fn keys_are_written_as_pkcs8_version_1() {
     // 30 len 02 01 VERSION: OpenSSL 3.0, GnuTLS and Node refuse version 2 (1 on the wire).
-    let member = MemberKey::generate().unwrap().to_pkcs8_pem();
+    let member = MemberKey::generate().unwrap().to_pkcs8_pem().unwrap();
     let [der] = pem_ders(&member);
     assert_eq!(&der[..5], b"\x30\x2e\x02\x01\x00");
     let [tls, p2p] = pem_ders(&NodeKey::generate().unwrap().to_pem());
@@ -162,7 +162,7 @@ fn pem_ders<const N: usize>(text: &str) -> [Vec<u8>; N] {
 
 #[test]
 fn texts_that_are_no_keys() {
-    let member = MemberKey::generate().unwrap().to_pkcs8_pem();
+    let member = MemberKey::generate().unwrap().to_pkcs8_pem().unwrap();
     let node = NodeKey::generate().unwrap().to_pem();
     assert!(matches!(
         MemberKey::from_pkcs8_pem(""),

@@ -8,7 +8,7 @@ use crate::network::{NOW, Network, days, id};
 
 /// Signs whatever the document says, as nobody but a forger would.
 pub(crate) fn sign_raw(document: &[u8], member: &str, key: &MemberKey) -> Vec<u8> {
-    let signature = key.sign(Domain::Bundle, document).to_base64();
+    let signature = key.sign(Domain::Bundle, document).unwrap().to_base64();
     let line = format!(r#"{{"member":"{member}","signature":"{signature}"}}"#);
     [document, b"\n", line.as_bytes(), b"\n"].concat()
 }
@@ -179,7 +179,12 @@ fn signed_by_others_than_a_global_member() {
         .unwrap_err();
     assert!(matches!(error, InvalidBundle::UnknownSigner(member) if member == id("FR")));
     // The right key, for another purpose.
-    let signature = network.wco.member_key().sign(Domain::Agreement, &document).to_base64();
+    let signature = network
+        .wco
+        .member_key()
+        .sign(Domain::Agreement, &document)
+        .unwrap()
+        .to_base64();
     let line = format!(r#"{{"member":"WCO","signature":"{signature}"}}"#);
     let error = network
         .verify(&[&document[..], b"\n", line.as_bytes(), b"\n"].concat())
@@ -229,7 +234,7 @@ fn a_regional_authority_can_not_make_a_global_member() {
     params
         .subject_alt_names
         .push(crate::network::uri("spiffe://demo.icomm.example/member/KE/role/global"));
-    let pair = KeyPair::from_pem(&key.to_pkcs8_pem()).unwrap();
+    let pair = KeyPair::from_pem(&key.to_pkcs8_pem().unwrap()).unwrap();
     let mut bundle = network.bundle();
     let ke = bundle
         .members

@@ -75,7 +75,7 @@ fn a_member_enrols_and_every_file_reads_back() {
     assert_eq!(Enrolment::from_pem(&text).unwrap(), enrolment);
     let credentials = NodeCredentials::from_pem(
         &text,
-        &applicant.member_key.to_pkcs8_pem(),
+        &applicant.member_key.to_pkcs8_pem().unwrap(),
         &applicant.node_key.to_pem(),
     )
     .unwrap();

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use icomm_pki::{Domain, MemberId, MemberKey, Role, Signature};
+use icomm_pki::{Domain, MemberId, MemberKey, Role, Signature, SigningError};
 use icomm_proto::SectionSet;
 
 use super::words::Side;
@@ -67,13 +67,13 @@ impl SignedAgreement {
     /// Adds the signature of `member`, in place of an earlier one.
     ///
     /// # Errors
-    /// When `member` is not a party.
-    pub fn sign(&mut self, member: &MemberId, key: &MemberKey) -> Result<(), InvalidSignatures> {
+    /// When `member` is not a party, or its key does not sign now.
+    pub fn sign(&mut self, member: &MemberId, key: &MemberKey) -> Result<(), NotSigned> {
         if !self.agreement.has_party(member) {
-            return Err(InvalidSignatures::Stranger { member: member.clone() });
+            return Err(InvalidSignatures::Stranger { member: member.clone() }.into());
         }
-        self.signatures
-            .insert(member.clone(), key.sign(Domain::Agreement, self.agreement.canonical()));
+        let signature = key.sign(Domain::Agreement, self.agreement.canonical())?;
+        self.signatures.insert(member.clone(), signature);
         Ok(())
     }
 
@@ -143,6 +143,20 @@ impl SignedAgreement {
             .parties()
             .filter(|party| !self.signatures.contains_key(*party))
     }
+}
+
+/// Why a member's signature was not made.
+#[derive(Debug, Error)]
+pub enum NotSigned {
+    /// It would not count.
+    #[error(transparent)]
+    Stranger(#[from] InvalidSignatures),
+    /// The statement can't be written: our fault.
+    #[error("the statement can't be written: {0}")]
+    Encoding(#[from] serde_json::Error),
+    /// The key does not sign now.
+    #[error(transparent)]
+    Key(#[from] SigningError),
 }
 
 /// Why the signatures under an agreement don't make it binding.

@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use icomm_pki::{Digest32, Domain, MemberId, MemberKey, Signature};
 
-use super::words::AgreementId;
+use super::{NotSigned, words::AgreementId};
 use crate::directory::KeyDirectory;
 
 /// The most bytes of a signed statement.
@@ -163,9 +163,9 @@ impl<T: Statement> Signed<T> {
     /// Signs `statement` with the key of its member.
     ///
     /// # Errors
-    /// None in practice: statements can be written.
-    pub fn sign(statement: T, key: &MemberKey) -> Result<Self, InvalidStatement> {
-        let signature = key.sign(T::DOMAIN, &serde_json::to_vec(&statement)?);
+    /// The key does not sign now. Statements can be written.
+    pub fn sign(statement: T, key: &MemberKey) -> Result<Self, NotSigned> {
+        let signature = key.sign(T::DOMAIN, &serde_json::to_vec(&statement)?)?;
         Ok(Self { statement, signature })
     }
 

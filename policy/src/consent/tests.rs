@@ -212,7 +212,7 @@ fn what_is_forged_or_written_otherwise_is_refused() {
     let statement = serde_json::to_string(&consent()).unwrap();
     let other = format!(
         "{{\"statement\":{statement},\"signature\":\"{}\"}}",
-        signature.to_base64()
+        signature.unwrap().to_base64()
     );
     assert_eq!(code(&other), "forged-consent");
     // Nobody whom the bundle knows.

@@ -14,7 +14,7 @@ use icomm_pki::{BeyondHandover, MemberKey, MemberKeys, MemberPublicKey};
 use super::{
     frontier::{Frontier, LOG_SIZE_MAX},
     hash::Hash,
-    note::{InvalidNote, SignedNote},
+    note::{InvalidNote, NotSigned, SignedNote},
     proof::{InclusionProof, InvalidProof},
 };
 
@@ -79,7 +79,10 @@ impl Checkpoint {
     }
 
     /// Signs the checkpoint with the member's key; the key's name is the origin line.
-    pub fn sign(self, key: &MemberKey) -> Result<SignedCheckpoint, InvalidCheckpoint> {
+    ///
+    /// # Errors
+    /// The origin can't be the name of a key, or the key does not sign.
+    pub fn sign(self, key: &MemberKey) -> Result<SignedCheckpoint, NotSigned> {
         let note = SignedNote::sign(self.text(), &self.origin, key)?;
         Ok(SignedCheckpoint {
             checkpoint: self,

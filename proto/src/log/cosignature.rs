@@ -15,7 +15,7 @@
 
 use icomm_pki::{MemberKey, MemberPublicKey, Signature};
 
-use super::note::{InvalidNote, NOTE_SIGNATURES_MAX, NoteSignature, SignedNote, check_name, typed_key_id};
+use super::note::{InvalidNote, NOTE_SIGNATURES_MAX, NotSigned, NoteSignature, SignedNote, check_name, typed_key_id};
 
 /// The signature type of an Ed25519 cosignature.
 const COSIGNATURE: u8 = 0x04;
@@ -33,14 +33,15 @@ impl SignedNote {
     /// consistent one that it had seen of the log. It takes the place of an earlier one of the same witness.
     ///
     /// # Errors
-    /// `name` is no key name, `time` is beyond [`COSIGNATURE_TIME_MAX`], or the note has no room for another line.
-    pub fn cosign(&mut self, name: &str, key: &MemberKey, time: u64) -> Result<(), InvalidNote> {
+    /// `name` is no key name, `time` is beyond [`COSIGNATURE_TIME_MAX`], the note has no room for another line, or the key
+    /// does not sign.
+    pub fn cosign(&mut self, name: &str, key: &MemberKey, time: u64) -> Result<(), NotSigned> {
         check_name(name)?;
         if time > COSIGNATURE_TIME_MAX {
-            return Err(InvalidNote::CosignatureTime(time));
+            return Err(InvalidNote::CosignatureTime(time).into());
         }
         let key_id = cosigner_key_id(name, key.public().as_bytes());
-        let signature = key.sign_raw(&message(time, &self.text));
+        let signature = key.sign_raw(&message(time, &self.text))?;
         let line = NoteSignature {
             name: name.to_owned(),
             key_id,
@@ -48,7 +49,7 @@ impl SignedNote {
         };
         self.signatures.retain(|other| !other.is_of(name, key_id));
         if self.signatures.len() >= NOTE_SIGNATURES_MAX {
-            return Err(InvalidNote::TooManySignatures);
+            return Err(InvalidNote::TooManySignatures.into());
         }
         self.signatures.push(line);
         Ok(())

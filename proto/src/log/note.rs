@@ -14,7 +14,7 @@
 use std::fmt;
 
 use data_encoding::BASE64;
-use icomm_pki::{MemberKey, MemberPublicKey, Signature};
+use icomm_pki::{MemberKey, MemberPublicKey, Signature, SigningError};
 use sha2::{Digest, Sha256};
 
 /// The longest note accepted, in bytes.
@@ -60,10 +60,13 @@ pub(super) fn typed_key_id(name: &str, signature_type: u8, key: &[u8; 32]) -> [u
 
 impl SignedNote {
     /// Signs a text under a key name.
-    pub fn sign(text: String, name: &str, key: &MemberKey) -> Result<Self, InvalidNote> {
+    ///
+    /// # Errors
+    /// The text or the name can't stand in a note, or the key does not sign.
+    pub fn sign(text: String, name: &str, key: &MemberKey) -> Result<Self, NotSigned> {
         check_text(&text)?;
         check_name(name)?;
-        let signature = key.sign_raw(text.as_bytes());
+        let signature = key.sign_raw(text.as_bytes())?;
         let line = NoteSignature {
             name: name.to_owned(),
             key_id: key_id(name, key.public().as_bytes()),
@@ -259,6 +262,17 @@ pub enum InvalidNote {
     /// A line by the expected key does not verify.
     #[error("the signature of `{0}` on the note is wrong")]
     WrongSignature(String),
+}
+
+/// Why a note was not signed. Ours.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum NotSigned {
+    /// It can't be a note.
+    #[error(transparent)]
+    Note(#[from] InvalidNote),
+    /// The key does not sign; it may later.
+    #[error(transparent)]
+    Key(#[from] SigningError),
 }
 
 #[cfg(test)]

@@ -124,7 +124,7 @@ fn write(home: &Path, credentials: &NodeCredentials, bundle: &[u8]) {
         fs::write(identity.join(name), text).unwrap();
         fs::set_permissions(identity.join(name), fs::Permissions::from_mode(0o600)).unwrap();
     };
-    private("member-key.pem", &credentials.member_key().to_pkcs8_pem());
+    private("member-key.pem", &credentials.member_key().to_pkcs8_pem().unwrap());
     private("node-key.pem", &credentials.node_key().to_pem());
     fs::write(identity.join("enrolment.pem"), credentials.enrolment().to_pem()).unwrap();
     let root = credentials.enrolment().root_certificate().der();

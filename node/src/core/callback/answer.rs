@@ -7,7 +7,7 @@
 //! ```
 
 use bytes::{BufMut, Bytes};
-use icomm_pki::{Domain, MemberId, MemberKey, MemberKeys, NodeName, Signature};
+use icomm_pki::{Domain, MemberId, MemberKey, MemberKeys, NodeName, Signature, SigningError};
 use icomm_proto::{Origin, v1};
 use thiserror::Error;
 
@@ -57,9 +57,12 @@ pub enum InvalidAnswer {
 
 impl Answer {
     /// Signs for the member that erased.
-    pub fn sign(self, key: &MemberKey) -> v1::CalledBack {
-        let signature = key.sign(Domain::CalledBack, &self.message());
-        v1::CalledBack {
+    ///
+    /// # Errors
+    /// The key does not sign now.
+    pub fn sign(self, key: &MemberKey) -> Result<v1::CalledBack, SigningError> {
+        let signature = key.sign(Domain::CalledBack, &self.message())?;
+        Ok(v1::CalledBack {
             origin: self.origin.to_string(),
             digest: Bytes::copy_from_slice(&self.digest),
             by: self.by.to_string(),
@@ -69,7 +72,7 @@ impl Answer {
             passed_on: self.passed_on,
             waiting: self.waiting,
             signature: signature.as_bytes().to_vec().into(),
-        }
+        })
     }
 
     /// Checks the signature, with the keys of the member that is to have signed.
@@ -139,7 +142,7 @@ mod tests {
     fn an_answer_verifies_for_its_signer_and_as_it_was_signed() {
         let (key, other) = (MemberKey::from_seed(&[1; 32]), MemberKey::from_seed(&[2; 32]));
         let (keys, others) = (MemberKeys::from(key.public()), MemberKeys::from(other.public()));
-        let message = answer().sign(&key);
+        let message = answer().sign(&key).unwrap();
         assert_eq!(Answer::verify(&message, &keys), Ok(answer()));
         assert_eq!(Answer::verify(&message, &others), Err(InvalidAnswer::Signature));
         let changes: [&dyn Fn(&mut v1::CalledBack); 7] = [

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use icomm_pki::MemberId;
+use icomm_pki::{MemberId, SigningError};
 use icomm_policy::Receiver;
 use icomm_proto::log::Item;
 use icomm_proto::{Origin, SectionSet, View, v1};
@@ -30,7 +30,7 @@ pub(super) type OwedCalls = BTreeMap<MemberId, BTreeMap<String, bool>>;
 
 /// Why a call, or an answer to one, does not count.
 #[derive(Debug, Error)]
-enum CallFault {
+pub(super) enum CallFault {
     #[error(transparent)]
     Call(#[from] InvalidCall),
     #[error(transparent)]
@@ -42,6 +42,9 @@ enum CallFault {
     UnknownMember,
     #[error("this was not called back")]
     Unasked,
+    /// It is answered when the key is back.
+    #[error(transparent)]
+    Key(#[from] SigningError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -54,6 +57,7 @@ impl CallFault {
             Self::Own => "own-record",
             Self::UnknownMember => "unknown-member",
             Self::Unasked => "unasked",
+            Self::Key(error) => error.code(),
             Self::Store(_) => "store",
         }
     }
@@ -153,6 +157,9 @@ impl Exchange {
             tracing::error!(peer = %peer.member, %error, "what was called back could not be dealt with; it stays owed");
             let message = "can't store now; try again later".into();
             return self.mailbox.post(link, Event::Stop { code, message });
+        }
+        if let CallFault::Key(error) = fault {
+            return tracing::error!(peer = %peer.member, %error, "what was called back is erased and not answered yet");
         }
         tracing::warn!(peer = %peer.member, code, %fault, "call refused");
         metrics::counter!("icomm_refused_calls_total", "peer" => peer.member.to_string(), "code" => code).increment(1);
@@ -343,7 +350,9 @@ impl Exchange {
             passed_on: taken.passed_on,
             waiting: waiting.into_iter().collect(),
         };
-        Ok(answer.sign(&self.local.key.key()))
+        let (origin, digest) = (answer.origin.clone(), answer.digest);
+        let signed = answer.sign(&self.local.key.key());
+        Ok(signed.inspect_err(|_| self.unsigned.owe_call(caller, origin, digest))?)
     }
 
     /// A peer answers: what it says is kept, and told to whoever waits for it in turn.
@@ -398,7 +407,7 @@ impl Exchange {
 
     /// Somebody who had it from here has answered: whoever called it back from here hears of that, if it is linked; otherwise it
     /// asks again.
-    fn answer_again(&self, origin: &Origin, caller: &MemberId, cause: &[u8]) -> Result<(), CallFault> {
+    pub(super) fn answer_again(&self, origin: &Origin, caller: &MemberId, cause: &[u8]) -> Result<(), CallFault> {
         let kept = self.store.state(&taken_state(caller, origin, cause))?;
         let taken = kept.and_then(|kept| v1::TakenCallBack::decode(kept).ok());
         let call = taken.as_ref().and_then(|taken| taken.call.as_ref());

@@ -16,7 +16,9 @@
 use std::collections::BTreeSet;
 
 use icomm_pki::{Digest32, MemberId, Role};
-use icomm_policy::{Consent, ConsentRefusal, ConsentRequest, ConsentSeen, Digest, Signed, Subject, Verdict, Verified};
+use icomm_policy::{
+    Consent, ConsentRefusal, ConsentRequest, ConsentSeen, Digest, NotSigned, Signed, Subject, Verdict, Verified,
+};
 use icomm_proto::v1::{self, document::Kind};
 use icomm_proto::{Origin, View, log::Item};
 
@@ -261,10 +263,21 @@ impl Exchange {
         }
         let digest = Digest::of(&statement.document);
         let seen = ConsentSeen::new(consent.signed(), digest, self.now());
-        let signed = Signed::sign(seen, &self.local.key.key())?.to_bytes();
         // By the way it came: who passed it on keeps it until it sees this.
-        let seen = document(Kind::ConsentSeen, &signed);
-        self.mailbox.post(link, Event::Tell(seen));
+        match self.tell_seen(link, &seen) {
+            Err(NotSigned::Key(error)) => {
+                tracing::error!(%error, peer = %peer.member, "that an answer arrived is not signed yet");
+                self.unsigned.owe_seen(link, seen);
+                Ok(())
+            }
+            told => Ok(told?),
+        }
+    }
+
+    pub(super) fn tell_seen(&self, link: LinkId, seen: &ConsentSeen) -> Result<(), NotSigned> {
+        let signed = Signed::sign(seen.clone(), &self.local.key.key())?.to_bytes();
+        self.mailbox
+            .post(link, Event::Tell(document(Kind::ConsentSeen, &signed)));
         Ok(())
     }
 

@@ -17,8 +17,8 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use bytes::Bytes;
-use icomm_pki::{DirectoryEntry, MemberId, MemberPublicKey, Quorum, VerifiedBundle};
-use icomm_proto::log::{Checkpoint, Hash, InvalidNote, SignedNote, cosigner_key_id, key_id};
+use icomm_pki::{DirectoryEntry, MemberId, MemberPublicKey, Quorum, SigningError, VerifiedBundle};
+use icomm_proto::log::{Checkpoint, Hash, InvalidNote, NotSigned, SignedNote, cosigner_key_id, key_id};
 use icomm_proto::proof::witness_name;
 use icomm_proto::{Origin, v1};
 
@@ -402,10 +402,11 @@ impl Exchange {
         }
     }
 
-    /// Cosigns every log that has grown, if this node is a witness; with a new key, all of them again.
-    pub(super) fn cosign(&self) {
+    /// Cosigns every log that has grown, if this node is a witness; with a new key, all of them again. Blocks on the
+    /// key; one that does not sign is not asked again for every log.
+    pub(super) fn cosign(&self) -> Result<(), SigningError> {
         if !self.local.role.is_witness() {
-            return;
+            return Ok(());
         }
         let others = |origin: &Origin| origin.member != self.local.member && !self.forks.has(origin);
         for (origin, head) in self.heads().into_iter().filter(|(origin, _)| others(origin)) {
@@ -419,9 +420,11 @@ impl Exchange {
             }
             match self.cosigned_head(&origin, &head, last.as_ref()) {
                 Ok(word) => self.take(&origin, vec![(self.local.member.clone(), word)], None),
+                Err(Uncosigned::Key(NotSigned::Key(error))) => return Err(error),
                 Err(error) => tracing::error!(%origin, %error, "this log is not cosigned"),
             }
         }
+        Ok(())
     }
 
     fn cosigned_head(&self, origin: &Origin, head: &Head, last: Option<&Word>) -> Result<Word, Uncosigned> {
@@ -461,9 +464,12 @@ enum Uncosigned {
     /// Its key is not known (any more).
     #[error("the key that signed it is no member's in the trust bundle")]
     UnknownMember,
-    /// The note can't be cosigned.
+    /// The note can't be read.
     #[error(transparent)]
     Note(#[from] InvalidNote),
+    /// The note can't be cosigned.
+    #[error(transparent)]
+    Key(#[from] NotSigned),
     /// The store can't read it.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
-use icomm_pki::MemberId;
+use icomm_pki::{MemberId, SigningError};
 use icomm_proto::{Origin, v1};
 use prost::Message;
 use thiserror::Error;
@@ -91,7 +91,15 @@ impl Exchange {
                 continue;
             };
             bytes += word.len();
-            owed.extend(v1::Expiry::decode(word).ok().map(|word| self.signed_anew(word)));
+            let Ok(word) = v1::Expiry::decode(word) else { continue };
+            match self.signed_anew(word) {
+                Ok(word) => owed.push(word),
+                Err(error) => {
+                    tracing::error!(%error, "what expired can't be told before the key signs");
+                    self.unsigned.owe_expiries();
+                    break;
+                }
+            }
             if owed.len() >= EXPIRIES_MAX || bytes >= EXPIRIES_BYTES_ENOUGH {
                 break;
             }
@@ -100,10 +108,10 @@ impl Exchange {
     }
 
     /// A word of this node's own under the key that it signs with now: it may have been owed for years.
-    fn signed_anew(&self, word: v1::Expiry) -> v1::Expiry {
+    fn signed_anew(&self, word: v1::Expiry) -> Result<v1::Expiry, SigningError> {
         match Expiry::read(&word) {
             Ok(own) if own.by == self.local.member => own.sign(&self.local.key.key()),
-            Ok(_) | Err(_) => word,
+            Ok(_) | Err(_) => Ok(word),
         }
     }
 

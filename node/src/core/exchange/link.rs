@@ -10,7 +10,6 @@ use icomm_proto::{Origin, v1};
 use super::refilling::KeptEarlier;
 use super::{Exchange, lock};
 use crate::core::recall::RecallKey;
-use crate::core::receipt::Receipt;
 use crate::core::routes::LinkId;
 use crate::core::session::{LOGS_MAX, PROTOCOL, Peer, Testimony, World};
 
@@ -204,14 +203,13 @@ impl World for LinkWorld<'_> {
         self.exchange.expiries_for(&self.link.peer.member)
     }
 
-    fn receipt(&self, origin: &Origin, size: u64, root: Hash) -> v1::Receipt {
-        let time = self.exchange.now();
-        Receipt {
-            origin: origin.clone(),
-            size,
-            root,
-            time,
+    fn receipt(&self, origin: &Origin, size: u64, root: Hash) -> Option<v1::Receipt> {
+        match self.exchange.local.key.key().signs_at_once() {
+            true => self.exchange.signed_receipt(origin, size, root).ok(),
+            false => {
+                self.exchange.owe_receipt(self.link.id, origin, (size, root));
+                None
+            }
         }
-        .sign(&self.exchange.local.key.key())
     }
 }

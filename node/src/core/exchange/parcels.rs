@@ -3,7 +3,7 @@
 use icomm_proto::v1;
 
 use super::{Exchange, Link};
-use crate::core::session::{Peer, World};
+use crate::core::session::Peer;
 use crate::store::{Store, StoreError};
 
 impl Exchange {
@@ -12,7 +12,8 @@ impl Exchange {
         &*self.store
     }
 
-    /// A receipt for every log of which this peer has sent something, as far as it has and as it is held now.
+    /// A receipt for every log of which this peer has sent something, as far as it has and as it is held now; none while
+    /// the key does not sign. Blocks on it.
     pub fn owed_receipts(&self, link: &Link) -> Result<Vec<v1::Receipt>, StoreError> {
         let Peer { member, .. } = &link.peer;
         let mut receipts = Vec::new();
@@ -24,7 +25,14 @@ impl Exchange {
             };
             if let Some(boundary) = boundary {
                 let root = boundary.frontier.root();
-                receipts.push(self.world(link).receipt(&origin, boundary.size(), root));
+                match self.signed_receipt(&origin, boundary.size(), root) {
+                    Ok(receipt) => receipts.push(receipt),
+                    Err(error) => {
+                        // The next parcel says it.
+                        tracing::error!(%error, peer = %member, "a parcel goes without receipts");
+                        break;
+                    }
+                }
             }
         }
         Ok(receipts)

@@ -89,8 +89,8 @@ impl Exchange {
         self.voids.of(origin)?.get(record)
     }
 
-    /// Remembers the recalls that the store holds, and finishes what a crash interrupted.
-    pub(super) fn remember_recalls(&self) -> Result<(), StoreError> {
+    /// Remembers the recalls that the store holds, and finishes what a crash or the key interrupted: which these were.
+    pub(super) fn remember_recalls(&self) -> Result<Vec<RecallKey>, StoreError> {
         let mut untraced = Vec::new();
         for (key, bytes) in self.store.scan_state(RECALLS_PREFIX)? {
             let Some((key, kept)) = parse_recall_state(&key).zip(Kept::decode(&bytes)) else {
@@ -104,7 +104,8 @@ impl Exchange {
                 untraced.push(key);
             }
         }
-        self.trace(&untraced)
+        self.trace(&untraced)?;
+        Ok(untraced)
     }
 
     /// Recalls from a peer: each is verified, what it voids is erased, durably, and then answered. Those that don't count are
@@ -300,7 +301,8 @@ impl Exchange {
         self.mailbox.changed();
     }
 
-    /// Finds out who was given what is void now, signs for what was erased here, and tells the holders that are linked.
+    /// Finds out who was given what is void now, signs for what was erased here, and tells the holders that are linked. While
+    /// the key does not sign, [`Exchange::sign_owed`] finishes it.
     ///
     /// # Errors
     /// The store fails; a restart finishes it.
@@ -356,7 +358,14 @@ impl Exchange {
                 entries: kept.entries,
                 passed_on: kept.holders.clone(),
             };
-            Some(erasure.sign(&self.local.key.key()).encode_to_vec())
+            match erasure.sign(&self.local.key.key()) {
+                Ok(erased) => Some(erased.encode_to_vec()),
+                Err(error) => {
+                    tracing::error!(%origin, %record, %error, "a recall is carried out and not answered yet");
+                    self.unsigned.owe_erasures();
+                    return Ok(());
+                }
+            }
         };
         if let Some(erased) = own {
             let state = answer_state(key, &self.local.member);
@@ -493,7 +502,7 @@ impl Exchange {
         Ok(Some(kept.callers))
     }
 
-    fn forward_erasure(&self, message: &v1::Erased, callers: &[String]) {
+    pub(super) fn forward_erasure(&self, message: &v1::Erased, callers: &[String]) {
         for (&link, peer) in &*lock(&self.links) {
             if callers.iter().any(|caller| caller == peer.member.as_str()) {
                 self.post_erasures(link, vec![message.clone()], false);

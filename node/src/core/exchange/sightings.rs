@@ -65,13 +65,12 @@ impl Sightings {
 type Due = (Origin, MemberId, VerifiedCheckpoint);
 
 impl Exchange {
-    /// What is not worth doing for every chunk: compares what was shown before it could be, and cosigns. For the shell to
-    /// call about once a second.
+    /// What is not worth doing for every chunk: compares what was shown before it could be. For the shell to call about once
+    /// a second.
     pub fn every_second(&self) {
         self.follow_bundle();
         self.compare();
         self.compare_cosigned();
-        self.cosign();
         self.settle_own();
         self.settle_return();
     }

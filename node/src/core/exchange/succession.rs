@@ -30,7 +30,7 @@ impl Exchange {
     /// key before it.
     ///
     /// # Errors
-    /// The store fails.
+    /// The store fails. Should the key not sign, the rest is signed when it does.
     pub fn sign_answers_again(&self) -> Result<(), StoreError> {
         let (key, mut batch) = (self.local.key.key(), Batch::new());
         for (state, bytes) in self.store.scan_state(ANSWERS_PREFIX)? {
@@ -43,7 +43,14 @@ impl Exchange {
             let keys = self.law.member_keys(&self.local.member);
             let verified = keys.and_then(|keys| Erasure::verify(&answer, &keys).ok());
             if let Some(erasure) = verified {
-                batch = batch.set(state, erasure.sign(&key).encode_to_vec());
+                match erasure.sign(&key) {
+                    Ok(signed) => batch = batch.set(state, signed.encode_to_vec()),
+                    Err(error) => {
+                        tracing::error!(%error, "answers to recalls are not signed again yet");
+                        self.unsigned.owe_answers();
+                        break;
+                    }
+                }
             }
             if batch.items().len() >= ANSWERS_MAX {
                 self.store.append(std::mem::take(&mut batch))?;

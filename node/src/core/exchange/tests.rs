@@ -24,6 +24,7 @@ mod refilling;
 mod retention;
 mod returning;
 mod succession;
+mod unsigned;
 
 /// What `work` counted, in Prometheus' words.
 fn counted(work: impl FnOnce()) -> String {

@@ -2,15 +2,20 @@
 
 use std::ops::Range;
 
+use icomm_pki::MemberKey;
 use proptest::prelude::*;
 
 use super::*;
-use crate::core::fixture::{domain, key};
+use crate::core::fixture::{Stick, domain, key};
 use crate::store::MemoryStore;
 
 fn ledger(store: &Arc<MemoryStore>) -> Ledger {
+    ledger_signing(store, key("KE"))
+}
+
+fn ledger_signing(store: &Arc<MemoryStore>, key: MemberKey) -> Ledger {
     let line = line(&domain(), &"KE".parse().unwrap(), &"gw1".parse().unwrap());
-    Ledger::open(store.clone(), line, key("KE"), key("KE").public().into()).unwrap()
+    Ledger::open(store.clone(), line, key.clone(), key.public().into()).unwrap()
 }
 
 fn note(number: u64) -> Bytes {
@@ -217,4 +222,41 @@ proptest! {
         let cut = with(&|notes| notes.truncate(at)).unwrap();
         prop_assert!(matches!(cut, InvalidLedger::Cut { notes, .. } if notes == at as u64), "{cut}");
     }
+}
+
+#[test]
+fn without_its_token_a_ledger_is_not_at_fault_and_judges_what_peers_hold() {
+    let store = Arc::new(MemoryStore::new());
+    add(&store, 0..5);
+    let (stick, token) = Stick::with_key_of("KE");
+    // What a peer was handed before a power cut took it here.
+    let line = line(&domain(), &"KE".parse().unwrap(), &"gw1".parse().unwrap());
+    let checkpoint = |notes: Range<u64>| {
+        let frontier: Frontier = notes.map(|number| leaf_hash(&note(number))).collect();
+        Checkpoint::of(&line, &frontier)
+            .sign(&key("KE"))
+            .unwrap()
+            .note()
+            .clone()
+    };
+    stick.plug(false);
+    let ledger = ledger_signing(&store, token);
+    assert!(matches!(ledger.sign(), Err(InvalidLedger::Unsigned(_))));
+    assert_eq!(ledger.verify().unwrap().size, 0);
+    assert_eq!(ledger.compare_with("UG", checkpoint(0..4)).unwrap(), 4);
+    assert!(ledger.fault().is_none());
+
+    stick.plug(true);
+    ledger.sign().unwrap();
+    assert_eq!(ledger.head().size, 5);
+    stick.plug(false);
+    let beyond = ledger.compare_with("UG", checkpoint(0..6)).unwrap_err();
+    assert!(
+        matches!(
+            beyond,
+            Disagreement::Ledger(InvalidLedger::Beyond { held: 6, notes: 5, .. })
+        ),
+        "{beyond}"
+    );
+    assert!(ledger.fault().is_some());
 }

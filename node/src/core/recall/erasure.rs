@@ -8,7 +8,7 @@
 //! ```
 
 use bytes::{BufMut, Bytes};
-use icomm_pki::{Domain, MemberId, MemberKey, MemberKeys, NodeName, Signature};
+use icomm_pki::{Domain, MemberId, MemberKey, MemberKeys, NodeName, Signature, SigningError};
 use icomm_proto::log::Hash;
 use icomm_proto::{Origin, RecordId, v1};
 use thiserror::Error;
@@ -63,7 +63,11 @@ pub enum InvalidErasure {
 
 impl Erasure {
     /// Signs for the member that erased.
-    pub fn sign(&self, key: &MemberKey) -> v1::Erased {
+    ///
+    /// # Errors
+    /// The key does not sign now.
+    pub fn sign(&self, key: &MemberKey) -> Result<v1::Erased, SigningError> {
+        let signature = key.sign(Domain::Erasure, &self.message())?;
         let Self {
             origin,
             record,
@@ -75,7 +79,7 @@ impl Erasure {
             entries,
             passed_on,
         } = self;
-        v1::Erased {
+        Ok(v1::Erased {
             origin: origin.to_string(),
             record_id: Bytes::copy_from_slice(record.as_bytes()),
             leaf: Bytes::copy_from_slice(leaf.as_bytes()),
@@ -85,8 +89,8 @@ impl Erasure {
             time: *time,
             entries: *entries,
             passed_on: passed_on.clone(),
-            signature: key.sign(Domain::Erasure, &self.message()).as_bytes().to_vec().into(),
-        }
+            signature: signature.as_bytes().to_vec().into(),
+        })
     }
 
     /// Who a receipt says signed it; nothing is verified.
@@ -210,7 +214,7 @@ mod tests {
     #[test]
     fn a_receipt_verifies_for_its_signer_only() {
         let (key, other) = (MemberKey::from_seed(&[1; 32]), MemberKey::from_seed(&[2; 32]));
-        let message = erasure().sign(&key);
+        let message = erasure().sign(&key).unwrap();
         assert_eq!(Erasure::signer(&message).unwrap().as_str(), "RILO-ESA");
         assert_eq!(Erasure::verify(&message, &key.public().into()), Ok(erasure()));
         assert_eq!(
@@ -222,7 +226,7 @@ mod tests {
     #[test]
     fn a_receipt_changed_in_any_field_is_refused() {
         let key = MemberKey::from_seed(&[1; 32]);
-        let message = erasure().sign(&key);
+        let message = erasure().sign(&key).unwrap();
         let change = |change: &dyn Fn(&mut v1::Erased)| {
             let mut changed = message.clone();
             change(&mut changed);

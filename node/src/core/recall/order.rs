@@ -11,7 +11,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use bytes::Bytes;
-use icomm_pki::{Domain, MemberKey, MemberKeys, Signature};
+use icomm_pki::{Domain, MemberKey, MemberKeys, Signature, SigningError};
 use icomm_proto::log::{Frontier, Hash, InclusionProof, InvalidCheckpoint, InvalidProof, VerifiedCheckpoint};
 use icomm_proto::v1::{self, recall::Reason as Code};
 use icomm_proto::{Entry, EntryHead, EntryKind, InvalidEntry, Origin, View};
@@ -174,7 +174,15 @@ pub struct Appended<'a> {
 impl Order {
     /// Orders what an AMEND or RECALL entry says, in the name of its log's member. The entry is the last under the
     /// checkpoint: the path to the root are then the subtrees before it, and nothing need be read for the proof.
-    pub fn issue(appended: &Appended<'_>, reason: Reason, time: u64, key: &MemberKey) -> v1::Recall {
+    ///
+    /// # Errors
+    /// The key does not sign now.
+    pub fn issue(
+        appended: &Appended<'_>,
+        reason: Reason,
+        time: u64,
+        key: &MemberKey,
+    ) -> Result<v1::Recall, SigningError> {
         let Appended {
             origin,
             view,
@@ -183,7 +191,8 @@ impl Order {
         } = appended;
         let entry = view.entry();
         let message = message(origin, &entry.leaf_hash(), before.size(), reason, time);
-        v1::Recall {
+        let signature = key.sign(Domain::Recall, &message)?;
+        Ok(v1::Recall {
             origin: origin.to_string(),
             entry: Bytes::copy_from_slice(entry.bytes()),
             index: before.size(),
@@ -194,8 +203,8 @@ impl Order {
             checkpoint: checkpoint.clone(),
             reason: reason.code().into(),
             time,
-            signature: key.sign(Domain::Recall, &message).as_bytes().to_vec().into(),
-        }
+            signature: signature.as_bytes().to_vec().into(),
+        })
     }
 
     /// Checks that the entry is in the log and that the order is its originator's. `line` is the origin line of the log's

@@ -10,8 +10,8 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use bytes::BufMut;
-use icomm_pki::{Domain, MemberId, MemberKey, MemberKeys, NodeName, Signature};
+use bytes::{BufMut, Bytes};
+use icomm_pki::{Domain, MemberId, MemberKey, MemberKeys, NodeName, Signature, SigningError};
 use icomm_proto::{Origin, SectionSet, v1};
 use thiserror::Error;
 
@@ -85,7 +85,19 @@ pub enum InvalidExpiry {
 
 impl Expiry {
     /// Signs for the member whose time is over.
-    pub fn sign(&self, key: &MemberKey) -> v1::Expiry {
+    ///
+    /// # Errors
+    /// The key does not sign now.
+    pub fn sign(&self, key: &MemberKey) -> Result<v1::Expiry, SigningError> {
+        let signature = key.sign(Domain::Expiry, &self.message())?;
+        Ok(v1::Expiry {
+            signature: signature.as_bytes().to_vec().into(),
+            ..self.unsigned()
+        })
+    }
+
+    /// The word as it is kept until a key signs it; nobody takes it so.
+    pub fn unsigned(&self) -> v1::Expiry {
         let Self {
             origin,
             by,
@@ -107,7 +119,7 @@ impl Expiry {
             time: *time,
             spans: spans.iter().map(span).collect(),
             bases: bases.iter().cloned().collect(),
-            signature: key.sign(Domain::Expiry, &self.message()).as_bytes().to_vec().into(),
+            signature: Bytes::new(),
         }
     }
 
@@ -254,7 +266,7 @@ mod tests {
     #[test]
     fn an_expiry_verifies_for_its_signer_only_and_says_what_of_which_entry() {
         let (key, other) = (MemberKey::from_seed(&[1; 32]), MemberKey::from_seed(&[2; 32]));
-        let message = expiry().sign(&key);
+        let message = expiry().sign(&key).unwrap();
         assert_eq!(Expiry::signer(&message).unwrap().as_str(), "UG");
         assert_eq!(Expiry::verify(&message, &key.public().into()), Ok(expiry()));
         assert_eq!(
@@ -271,7 +283,7 @@ mod tests {
     #[test]
     fn an_expiry_changed_in_any_field_is_refused() {
         let key = MemberKey::from_seed(&[1; 32]);
-        let message = expiry().sign(&key);
+        let message = expiry().sign(&key).unwrap();
         let change = |change: &dyn Fn(&mut v1::Expiry)| {
             let mut changed = message.clone();
             change(&mut changed);

@@ -91,12 +91,12 @@ impl World for TestWorld {
     fn recalls(&self, _: Option<&RecallKey>) -> (v1::Recalls, Option<RecallKey>) {
         (v1::Recalls::default(), None)
     }
-    fn receipt(&self, origin: &Origin, size: u64, _: Hash) -> v1::Receipt {
-        v1::Receipt {
+    fn receipt(&self, origin: &Origin, size: u64, _: Hash) -> Option<v1::Receipt> {
+        Some(v1::Receipt {
             origin: origin.to_string(),
             size,
             ..Default::default()
-        }
+        })
     }
 }
 

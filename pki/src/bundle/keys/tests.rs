@@ -76,7 +76,8 @@ fn a_closed_key_signs_for_a_log_up_to_its_end_and_there_for_one_root() {
 #[test]
 fn a_closed_key_signs_for_the_documents_that_are_named() {
     let keys = keys();
-    let verify = |seed: u8, domain: Domain, text: &[u8]| keys.verify(domain, text, &secret(seed).sign(domain, text));
+    let verify =
+        |seed: u8, domain: Domain, text: &[u8]| keys.verify(domain, text, &secret(seed).sign(domain, text).unwrap());
     for seed in [1, 2, 3] {
         assert_eq!(verify(seed, Domain::Agreement, AGREEMENT), Ok(()));
     }
@@ -88,7 +89,7 @@ fn a_closed_key_signs_for_the_documents_that_are_named() {
         assert_eq!(verify(2, domain, text), Ok(()));
     }
     assert_eq!(verify(4, Domain::Agreement, AGREEMENT), Err(InvalidSignature));
-    let other = secret(1).sign(Domain::Agreement, b"another");
+    let other = secret(1).sign(Domain::Agreement, b"another").unwrap();
     assert!(keys.verify(Domain::Agreement, AGREEMENT, &other).is_err());
 }
 

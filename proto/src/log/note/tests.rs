@@ -145,7 +145,10 @@ fn sizes_are_bounded() {
 #[test]
 fn signing_checks_text_and_name() {
     let key = peter_signs();
-    let sign = |text: &str, name: &str| SignedNote::sign(text.to_owned(), name, &key);
+    let sign = |text: &str, name: &str| match SignedNote::sign(text.to_owned(), name, &key) {
+        Err(NotSigned::Note(invalid)) => Err(invalid),
+        signed => Ok(signed.unwrap()),
+    };
     assert_eq!(sign("no newline", "A"), Err(InvalidNote::Unfinished));
     assert_eq!(sign("tab\t\n", "A"), Err(InvalidNote::ControlCharacter));
     for name in ["", "a b", "a+b", "a\u{3000}b", "a\nb"] {

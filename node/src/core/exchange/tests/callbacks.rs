@@ -61,6 +61,7 @@ fn answer_under(call: &Call, by: &str, waiting: &[&str], key: &MemberKey) -> v1:
         waiting: members(),
     }
     .sign(key)
+    .unwrap()
 }
 
 fn owed(node: &TestNode, member: &str) -> usize {

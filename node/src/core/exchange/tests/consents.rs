@@ -10,6 +10,7 @@ use icomm_proto::SectionSet;
 
 use super::*;
 use crate::core::consents::{PENDING_PER_MEMBER_MAX, TOLD_MAX};
+use crate::core::fixture::Stick;
 use crate::core::session::Peer;
 
 const DAY: u64 = 24 * 60 * 60;
@@ -686,4 +687,38 @@ fn terms_that_let_nothing_go_onward_call_back_what_went_by_consent() {
     }));
     let made = callbacks::calls(&node.second(), ug);
     assert_eq!(made[0].stretches.iter().collect::<Vec<_>>(), [(1, SectionSet::EMPTY)]);
+}
+
+#[test]
+fn that_an_answer_arrived_is_said_when_the_token_is_back() {
+    let network = Network::new();
+    let (stick, token) = Stick::with_key_of("RILO-ESA");
+    let mut node = network.node_signing("RILO-ESA", Arc::new(MemoryStore::new()), token);
+    let ke = log("KE/main", 3);
+    node.holds(&ke);
+    node.adopt(&by_consent("KE", "RILO-ESA"));
+    node.adopt(&agreement(&bilateral("RILO-ESA", "UG"), &["RILO-ESA", "UG"]));
+    stick.plug(false);
+    let refused = node.exchange.ask_consent(asks(&ke, 0)).unwrap_err();
+    assert_eq!(refused.code(), "key-absent");
+    assert!(
+        node.exchange.consents().is_empty(),
+        "nothing is kept of what was not signed"
+    );
+
+    stick.plug(true);
+    node.exchange.ask_consent(asks(&ke, 0)).unwrap();
+    let (link, _) = node.link(network.peer("KE"), &[]);
+    stick.plug(false);
+    let did = node.frame(
+        link,
+        Body::Document(consent_of(&says(&asks(&ke, 0), 1, Verdict::Approved))),
+    );
+    assert!(told(&did, link).is_empty() && did.closed.is_empty(), "{did:?}");
+    assert!(only(&node).consent.is_some(), "it counts");
+    assert!(node.sign_owed().is_err());
+    stick.plug(true);
+    let did = node.sign_owed().unwrap();
+    assert_eq!(told(&did, link).len(), 1, "{did:?}");
+    assert!(told(&node.sign_owed().unwrap(), link).is_empty(), "once");
 }

@@ -109,13 +109,13 @@ fn a_suspension_in_mid_stream_stops_the_next_chunk_both_ways() {
         time: UNIX_NOW,
     };
     // Neither a receipt nor a new want brings anything.
-    for frame in [Body::Receipt(receipt.sign(&key("UG"))), want(&own, 4)] {
+    for frame in [Body::Receipt(receipt.sign(&key("UG")).unwrap()), want(&own, 4)] {
         assert!(node.frame(link, frame).chunks(link).is_empty());
     }
     // The other partner is served on.
     assert!(
         !node
-            .frame(other, Body::Receipt(receipt.sign(&key("ES"))))
+            .frame(other, Body::Receipt(receipt.sign(&key("ES")).unwrap()))
             .chunks(other)
             .is_empty()
     );

@@ -36,7 +36,7 @@ fn a_peer_that_never_acknowledges_gets_one_window() {
             root,
             time: UNIX_NOW,
         };
-        let did = node.frame(prompt, Body::Receipt(receipt.sign(&key("ES"))));
+        let did = node.frame(prompt, Body::Receipt(receipt.sign(&key("ES")).unwrap()));
         chunks += did.chunks(prompt).len();
         assert!(did.chunks(silent).is_empty());
     }
@@ -60,7 +60,7 @@ fn a_receipt_of_somebody_else_ends_the_session() {
     };
     let mut after = Vec::new();
     let metrics = counted(|| {
-        let did = node.frame(link, Body::Receipt(receipt.sign(&key("ES"))));
+        let did = node.frame(link, Body::Receipt(receipt.sign(&key("ES")).unwrap()));
         assert_eq!(did.closed[0].1.code, "invalid-receipt");
         after = did.chunks(link).into_iter().cloned().collect();
     });
@@ -91,7 +91,8 @@ fn receipts_for_logs_not_held_and_older_ones_replace_nothing() {
                 root,
                 time: UNIX_NOW,
             }
-            .sign(&key("UG")),
+            .sign(&key("UG"))
+            .unwrap(),
         )
     };
     let frames: Vec<Body> = [3, 1].map(|size| receipt(&own.origin, size)).into();

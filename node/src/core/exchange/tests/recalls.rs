@@ -57,6 +57,7 @@ fn signed(by: &str, log: &Originator, recall: &v1::Recall, passed_on: Vec<v1::Ho
         passed_on,
     }
     .sign(&key(by))
+    .unwrap()
 }
 
 /// `UG` holds three records of `KE`, which is linked to it.

@@ -147,7 +147,7 @@ pub(super) fn receipt(log: &Originator, size: u64) -> Body {
         root: frontier.root(),
         time: UNIX_NOW,
     };
-    Body::Receipt(receipt.sign(&key("UG")))
+    Body::Receipt(receipt.sign(&key("UG")).unwrap())
 }
 
 #[test]

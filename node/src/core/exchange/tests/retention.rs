@@ -413,20 +413,20 @@ fn a_word_that_does_not_count_is_refused_counted_and_not_answered() {
         }],
         bases: [].into(),
     };
-    let unsigned = word("UG", 0, "KE/main").sign(&key("ES"));
+    let unsigned = word("UG", 0, "KE/main").sign(&key("ES")).unwrap();
     assert_eq!(
         Expiry::verify(&unsigned, &key("UG").public().into()),
         Err(InvalidExpiry::Signature)
     );
-    let mut open = word("UG", 0, "KE/main").sign(&key("UG"));
+    let mut open = word("UG", 0, "KE/main").sign(&key("UG")).unwrap();
     open.spans[0].sections = "case".into();
     for (word, code) in [
         (unsigned, "unsigned-expiry"),
         (open, "malformed-expiry"),
-        (word("UG", 2, "KE/main").sign(&key("UG")), "no-entries"),
-        (word("UG", 0, "ES/main").sign(&key("UG")), "no-entries"),
-        (word("KE", 0, "KE/main").sign(&key("KE")), "no-entries"),
-        (word("TZ", 0, "KE/main").sign(&key("TZ")), "unknown-member"),
+        (word("UG", 2, "KE/main").sign(&key("UG")).unwrap(), "no-entries"),
+        (word("UG", 0, "ES/main").sign(&key("UG")).unwrap(), "no-entries"),
+        (word("KE", 0, "KE/main").sign(&key("KE")).unwrap(), "no-entries"),
+        (word("TZ", 0, "KE/main").sign(&key("TZ")).unwrap(), "unknown-member"),
     ] {
         let expired = v1::Expiries {
             expired: vec![word],

@@ -26,7 +26,7 @@ fn recalled(kind: EntryKind, before: u64) -> (Originator, View, v1::Recall) {
         EntryKind::Amend => Reason::Amended,
         _ => Reason::Error,
     };
-    let recall = Order::issue(&appended, reason, 1_795_435_200, &log.key);
+    let recall = Order::issue(&appended, reason, 1_795_435_200, &log.key).unwrap();
     (log, view, recall)
 }
 
@@ -79,14 +79,14 @@ fn nobody_but_the_originator_can_order() {
         before: &frontier,
         checkpoint: log.checkpoint(6),
     };
-    let forged = Order::issue(&appended, Reason::Error, 1, &other);
+    let forged = Order::issue(&appended, Reason::Error, 1, &other).unwrap();
     assert_eq!(verify(&log, &forged), Err(InvalidOrder::Signature));
     // And with a log of its own under the originator's name.
     let mut whole = frontier.clone();
     whole.push(view.leaf_hash());
     let checkpoint = Checkpoint::of(&log.line, &whole).sign(&other).unwrap().note().clone();
     let appended = Appended { checkpoint, ..appended };
-    let forged = Order::issue(&appended, Reason::Error, 1, &other);
+    let forged = Order::issue(&appended, Reason::Error, 1, &other).unwrap();
     assert!(matches!(verify(&log, &forged), Err(InvalidOrder::Checkpoint(_))));
 }
 
@@ -137,7 +137,7 @@ fn an_issue_voids_nothing() {
         before: &frontier,
         checkpoint: log.checkpoint(2),
     };
-    let recall = Order::issue(&appended, Reason::Error, 1, &log.key);
+    let recall = Order::issue(&appended, Reason::Error, 1, &log.key).unwrap();
     assert_eq!(verify(&log, &recall), Err(InvalidOrder::Kind(EntryKind::Issue)));
     assert_eq!(view.head().record_kind, RecordKind::Seizure);
 }

@@ -100,7 +100,7 @@ impl Chunk {
         } = self;
         let signed = [log.size().to_be_bytes().as_slice(), log.root().as_bytes()].concat();
         chunk.extend_from_slice(&signed);
-        chunk.extend_from_slice(key.sign_raw(&signed).as_bytes());
+        chunk.extend_from_slice(key.sign_raw(&signed)?.as_bytes());
         let len = u32::try_from(chunk.len() - CHUNK_HEAD_BYTES)?;
         if let Some(head) = chunk.first_chunk_mut::<CHUNK_HEAD_BYTES>() {
             *head = ((u64::from(len) << 32) | u64::from(count)).to_be_bytes();
