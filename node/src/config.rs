@@ -69,6 +69,22 @@ pub struct Identity {
     pub bundle: PathBuf,
     /// The name of this member's own log: `main` in `KE/main`.
     pub log: String,
+    /// The member key is in this token instead of a file.
+    pub token: Option<Token>,
+}
+
+/// `[identity.token]`: a PKCS#11 token that signs for the member.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Token {
+    /// The token's PKCS#11 module, a shared library.
+    pub module: PathBuf,
+    /// The token's label.
+    pub token: String,
+    /// The label of the member's keys in it. Of several, that is used which is certified.
+    pub key: String,
+    /// A file with the PIN, which only this user can read; without it the PIN is that of `ICOMM_TOKEN_PIN`.
+    pub pin_file: Option<PathBuf>,
 }
 
 /// `[store]`.
@@ -299,7 +315,14 @@ impl Config {
             root,
             bundle,
             log: _,
+            token,
         } = identity;
+        if let Some(Token { module, pin_file, .. }) = token {
+            *module = home.join(&*module);
+            if let Some(pin_file) = pin_file {
+                *pin_file = home.join(&*pin_file);
+            }
+        }
         let identity = [member_key, node_key, enrolment, root, bundle];
         let files = identity.into_iter().chain([&mut store.key, &mut api.socket]);
         let folders = [
@@ -342,6 +365,7 @@ impl Default for Identity {
             root: "identity/root.pem".into(),
             bundle: "identity/bundle.json".into(),
             log: "main".into(),
+            token: None,
         }
     }
 }

@@ -16,3 +16,4 @@ pub mod node;
 pub mod observe;
 pub mod sessions;
 pub mod store;
+mod token;

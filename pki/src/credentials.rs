@@ -6,8 +6,8 @@ use rustls_pki_types::CertificateDer;
 use thiserror::Error;
 
 use crate::{
-    Enrolment, Expiring, Expiry, InvalidEnrolment, InvalidKey, MemberId, MemberKey, NodeKey, NodeName, PeerId, Role,
-    TrustDomain,
+    Enrolment, Expiring, Expiry, InvalidEnrolment, InvalidKey, MemberId, MemberKey, MemberPublicKey, NodeKey, NodeName,
+    PeerId, Role, TrustDomain,
 };
 
 /// Why keys and certificates don't make credentials.
@@ -69,6 +69,18 @@ impl NodeCredentials {
             MemberKey::from_pkcs8_pem(member_key).map_err(wrong("member"))?,
             NodeKey::from_pem(node_key).map_err(wrong("node"))?,
         )
+    }
+
+    /// Reads enrolment and node keys; the certified member key is in a token, which need not be there yet.
+    pub fn with_token(
+        enrolment: &str,
+        token: impl FnOnce(MemberPublicKey) -> MemberKey,
+        node_key: &str,
+    ) -> Result<Self, InvalidCredentials> {
+        let enrolment = Enrolment::from_pem(enrolment)?;
+        let member_key = token(enrolment.member_certificate().key());
+        let wrong = |source| InvalidCredentials::Key { which: "node", source };
+        Self::new(enrolment, member_key, NodeKey::from_pem(node_key).map_err(wrong)?)
     }
 
     /// The network.

@@ -23,6 +23,7 @@ use zeroize::Zeroizing;
 use crate::{
     config::{self, Config},
     environment::Environment,
+    token,
 };
 
 /// How long a client waits for the connection, not for the answers.
@@ -244,15 +245,22 @@ fn identity(
         root,
         bundle,
         log: _,
+        token,
     } = &config.identity;
     let wrong = |path: &Path, error: &dyn std::error::Error| ConnectError::Identity {
         path: path.to_owned(),
         reason: error.to_string(),
     };
     let read = |path: &Path| std::fs::read_to_string(path).map_err(|error| wrong(path, &error));
-    let (member_key, node_key) = (Zeroizing::new(read(member_key)?), Zeroizing::new(read(node_key)?));
-    let credentials = NodeCredentials::from_pem(&read(enrolment)?, &member_key, &node_key)
-        .map_err(|error| wrong(enrolment, &error))?;
+    let node_key = Zeroizing::new(read(node_key)?);
+    let credentials = match token {
+        Some(token) => {
+            let member_key = |public| token::member_key(token, public);
+            NodeCredentials::with_token(&read(enrolment)?, member_key, &node_key)
+        }
+        None => NodeCredentials::from_pem(&read(enrolment)?, &Zeroizing::new(read(member_key)?), &node_key),
+    };
+    let credentials = credentials.map_err(|error| wrong(enrolment, &error))?;
     let pinned = CertificateDer::from_pem_slice(read(root)?.as_bytes()).map_err(|error| wrong(root, &error))?;
     let verified = VerifiedBundle::verify(read(bundle)?.as_bytes(), &pinned, environment.clock.now(), 0)
         .map_err(|error| wrong(bundle, &error))?;

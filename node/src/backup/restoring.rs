@@ -234,6 +234,7 @@ impl Place {
             root,
             bundle,
             log: _,
+            token: _,
         } = &config.identity;
         let places = [
             ("store.folder", &config.store.folder, "store"),

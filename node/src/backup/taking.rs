@@ -144,6 +144,7 @@ impl Source<'_> {
             root,
             bundle,
             log: _,
+            token,
         } = identity;
         let mut small = vec![
             one(config::FILE, &home.join(config::FILE))?,
@@ -153,7 +154,10 @@ impl Source<'_> {
             one("identity/bundle.json", bundle)?,
         ];
         if with_identity {
-            small.push(one("identity/member-key.pem", member_key)?);
+            // One in a token stays there, and the PIN is nobody's business.
+            if token.is_none() {
+                small.push(one("identity/member-key.pem", member_key)?);
+            }
             small.push(one("identity/node-key.pem", node_key)?);
         }
         for (name, folder) in [

@@ -133,6 +133,7 @@ plain!(
     icomm_pki::InvalidKey,
     icomm_pki::InvalidName,
     icomm_pki::InvalidRequest,
+    icomm_pki::SigningError,
     icomm_pki::InvalidValidity,
     icomm_pki::IssueError,
 );

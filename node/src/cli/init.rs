@@ -4,7 +4,7 @@
 //! HOME/                       0700
 //!   icomm.toml                settings, every key explained
 //!   identity/                 0700
-//!     member-key.pem          0600  Ed25519, signs what the member says
+//!     member-key.pem          0600  Ed25519, signs what the member says; not there if it is in a token
 //!     node-key.pem            0600  P-256 for TLS, Ed25519 for libp2p
 //!     store-key               0600  wraps the keys of what the store holds
 //!     request.pem                   for the authority; holds no secret
@@ -18,25 +18,29 @@ use std::{
 };
 
 use clap::Args;
-use icomm_pki::{EnrolmentRequest, MemberId, MemberKey, NodeKey, NodeName, TrustDomain};
+use icomm_pki::{Domain, EnrolmentRequest, MemberId, MemberKey, NodeKey, NodeName, TrustDomain};
 use serde_json::json;
 
 use super::{Context, Exit, Failure, files};
 use crate::{
-    config::{FILE, TEMPLATE},
+    config::{self, FILE, TEMPLATE},
     environment::Environment,
     store::StoreKey,
+    token,
 };
 
 /// Make a new node's folder: keys, a certificate request for the authority, settings
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Private keys are made here and never leave the folder. Send `identity/request.pem` to your authority, read it the
+Private keys are made here and never leave the folder. With --token the member's key is in a PKCS#11 token instead: the one
+with that label, or a new one if there is none. Send `identity/request.pem` to your authority, read it the
 fingerprint by telephone, and put its answer in place with `icomm pki install`. Nothing is ever overwritten.
 
-Example:
+Examples:
   icomm init --member KE --node gw1 --trust-domain demo.icomm.example
-  icomm --home /srv/icomm init --member KE --node gw1 --trust-domain demo.icomm.example --tls 0.0.0.0:7443")]
+  icomm --home /srv/icomm init --member KE --node gw1 --trust-domain demo.icomm.example --tls 0.0.0.0:7443
+  icomm init --member KE --node gw1 --trust-domain demo.icomm.example --token customs-ke \\
+    --token-module /usr/lib/softhsm/libsofthsm2.so --token-pin-file /etc/icomm/pin")]
 pub(super) struct Init {
     /// The member's id, as the network's directory lists it: KE, RILO-ESA, WCO
     #[arg(long)]
@@ -50,6 +54,18 @@ pub(super) struct Init {
     /// For a member's second node: the member key of the first, copied by hand
     #[arg(long, value_name = "FILE")]
     member_key: Option<PathBuf>,
+    /// The label of the PKCS#11 token that the member's key is in, or is made in
+    #[arg(long, value_name = "LABEL", requires = "token_module", conflicts_with = "member_key")]
+    token: Option<String>,
+    /// The token's PKCS#11 module, a shared library
+    #[arg(long, value_name = "FILE", requires = "token")]
+    token_module: Option<PathBuf>,
+    /// The label of the member's key in the token
+    #[arg(long, value_name = "LABEL", requires = "token", default_value = "icomm-member")]
+    token_key: String,
+    /// A file with the token's PIN, which only this user can read [default: the PIN is in ICOMM_TOKEN_PIN]
+    #[arg(long, value_name = "FILE", requires = "token")]
+    token_pin_file: Option<PathBuf>,
     /// Where partners may reach this node by TLS: put into the settings
     #[arg(long, value_name = "ADDRESS:PORT")]
     tls: Option<SocketAddr>,
@@ -65,9 +81,11 @@ impl Init {
     pub(super) fn run(self, context: &Context) -> Result<Exit, Failure> {
         let home = &context.home;
         refuse_to_overwrite(home)?;
-        let member_key = match &self.member_key {
-            Some(path) => MemberKey::from_pkcs8_pem(&files::read_text(path)?)?,
-            None => MemberKey::generate()?,
+        let place = self.place()?;
+        let member_key = match (&self.member_key, &place) {
+            (_, Some(place)) => in_token(place)?,
+            (Some(path), None) => MemberKey::from_pkcs8_pem(&files::read_text(path)?)?,
+            (None, None) => MemberKey::generate()?,
         };
         let node_key = NodeKey::generate()?;
         let request = EnrolmentRequest::new(&self.trust_domain, &self.member, &self.node, &member_key, &node_key)?;
@@ -75,7 +93,8 @@ impl Init {
         // Made beside its place and renamed, so that an init that is cut short leaves no half node.
         let name = home.file_name().unwrap_or_default().to_string_lossy();
         let new = home.with_file_name(format!(".{name}.{}.new", std::process::id()));
-        let made = self.write(&new, &member_key, &node_key, &request).and_then(|()| {
+        let settings = self.settings(place.as_ref());
+        let made = write(&new, &member_key, &node_key, &request, &settings).and_then(|()| {
             fs::rename(&new, home)
                 .map_err(|error| Failure::new(format_args!("can't make `{}`: {error}", home.display())))
         });
@@ -86,22 +105,21 @@ impl Init {
         self.tell(context, &request)
     }
 
-    fn write(&self, new: &Path, member: &MemberKey, node: &NodeKey, request: &EnrolmentRequest) -> Result<(), Failure> {
-        let identity = new.join("identity");
-        files::create_private_folder(&identity)?;
-        if let Some(key) = member.to_pkcs8_pem() {
-            files::create_private(&identity.join("member-key.pem"), key.as_bytes())?;
-        }
-        files::create_private(&identity.join("node-key.pem"), node.to_pem().as_bytes())?;
-        let store_key = StoreKey::generate(&*Environment::system().entropy);
-        files::create_private(&identity.join("store-key"), store_key.to_text().as_bytes())?;
-        files::create_public(&identity.join("request.pem"), request.to_pem().as_bytes())?;
-        files::create_public(&new.join(FILE), self.settings().as_bytes())?;
-        files::sync_folder(&identity)?;
-        Ok(files::sync_folder(new)?)
+    /// The token, with paths that hold wherever the program is started.
+    fn place(&self) -> Result<Option<config::Token>, Failure> {
+        let (Some(token), Some(module)) = (&self.token, &self.token_module) else {
+            return Ok(None);
+        };
+        let pin_file = self.token_pin_file.as_ref().map(std::path::absolute);
+        Ok(Some(config::Token {
+            module: std::path::absolute(module)?,
+            token: token.clone(),
+            key: self.token_key.clone(),
+            pin_file: pin_file.transpose()?,
+        }))
     }
 
-    fn settings(&self) -> String {
+    fn settings(&self, place: Option<&config::Token>) -> String {
         let list = |key: &str, example: &str, values: Vec<String>| match values.as_slice() {
             [] => format!("#{key} = [\"{example}\"]"),
             values => format!("{key} = {values:?}"),
@@ -128,6 +146,7 @@ impl Init {
                 ),
             )
             .replace("{http}", &http)
+            .replace("{token}", &token_settings(place))
     }
 
     fn tell(&self, context: &Context, request: &EnrolmentRequest) -> Result<Exit, Failure> {
@@ -153,6 +172,72 @@ impl Init {
         })?;
         Ok(Exit::Ok)
     }
+}
+
+fn write(
+    new: &Path,
+    member: &MemberKey,
+    node: &NodeKey,
+    request: &EnrolmentRequest,
+    settings: &str,
+) -> Result<(), Failure> {
+    let identity = new.join("identity");
+    files::create_private_folder(&identity)?;
+    if let Some(key) = member.to_pkcs8_pem() {
+        files::create_private(&identity.join("member-key.pem"), key.as_bytes())?;
+    }
+    files::create_private(&identity.join("node-key.pem"), node.to_pem().as_bytes())?;
+    let store_key = StoreKey::generate(&*Environment::system().entropy);
+    files::create_private(&identity.join("store-key"), store_key.to_text().as_bytes())?;
+    files::create_public(&identity.join("request.pem"), request.to_pem().as_bytes())?;
+    files::create_public(&new.join(FILE), settings.as_bytes())?;
+    files::sync_folder(&identity)?;
+    Ok(files::sync_folder(new)?)
+}
+
+/// The key in the token under that label, a new one if there is none.
+fn in_token(place: &config::Token) -> Result<MemberKey, Failure> {
+    let public = match token::keys(place)?.as_slice() {
+        [] => token::generate(place)?,
+        [only] => *only,
+        several => {
+            return Err(Failure::new(format_args!(
+                "the token `{}` has {} keys `{}`",
+                place.token,
+                several.len(),
+                place.key
+            ))
+            .advice("name another label with --token-key"));
+        }
+    };
+    let key = token::member_key(place, public);
+    // Says in plain words what keeps the token from signing.
+    key.sign(Domain::Test, b"")?;
+    Ok(key)
+}
+
+/// `[identity.token]`, in comments where there is none.
+fn token_settings(place: Option<&config::Token>) -> String {
+    let Some(place) = place else {
+        return "# The member key in a PKCS#11 token instead of a file (`icomm init --token`); the PIN is in a file or in ICOMM_TOKEN_PIN:\n\
+                # [identity.token] with module, token, key and pin_file.\n"
+            .to_owned();
+    };
+    let config::Token {
+        module,
+        token,
+        key,
+        pin_file,
+    } = place;
+    let pin_file = match pin_file {
+        Some(path) => format!("pin_file = {:?}", path.display().to_string()),
+        None => "#pin_file = \"pin\"                       # without it the PIN is in ICOMM_TOKEN_PIN".to_owned(),
+    };
+    let module = module.display().to_string();
+    format!(
+        "\n# The member key is in a PKCS#11 token. Of several keys with this label that one signs which is certified.\n\
+         [identity.token]\nmodule = {module:?}\ntoken = {token:?}\nkey = {key:?}\n{pin_file}\n"
+    )
 }
 
 /// An empty folder is fine; anything in it is somebody's.

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::{Context, Exit, Failure, files, pki::in_file};
 use crate::node::succession::next::Next;
+use crate::token;
 
 /// Keys and certificates of this node and its member: rotate, install, handover.
 #[derive(Debug, Subcommand)]
@@ -30,6 +31,9 @@ The member key was stolen:
                  (request, issue, bundle and install as above; then, before the hand-over is sent)
                  icomm key handover --stolen --home ke
   at the WCO     icomm pki retire …, and a bundle: what the thief signed counts for nothing, and convicts nobody
+
+A member key in a token (`[identity.token]`): the same commands; the new key is made in the token, beside the old one and under the same
+label. Take the old one out of the token once the bundle with the retirement is everywhere.
 
 Certificates are renewed likewise: when a third of their time is left, the node writes identity/next/request.pem itself,
 says so in its log, its metrics and `icomm doctor`, and takes the answer up without a restart.")]
@@ -114,17 +118,25 @@ impl Rotate {
         }
         let config = context.config()?;
         let next = Next::of(&config);
-        if next.member_key().exists() || next.node_key().exists() {
+        let used = used(&config.identity)?;
+        let asked = next
+            .request()
+            .exists()
+            .then(|| files::read_text(&next.request()))
+            .transpose()?;
+        let asked = asked.and_then(|text| EnrolmentRequest::from_pem(&text).ok());
+        let other = asked.is_some_and(|asked| asked.member_key() != used.member_key().public());
+        if next.member_key().exists() || next.node_key().exists() || other {
             return Err(Failure::new(format_args!(
                 "there are new keys in `{}` already",
                 next.folder().display()
             ))
             .advice("send the request in it; to begin anew, remove that folder first"));
         }
-        let used = used(&config.identity)?;
-        let new_member = match member_key {
-            true => MemberKey::generate()?,
-            false => used.member_key().clone(),
+        let new_member = match (member_key, &config.identity.token) {
+            (true, Some(place)) => token::member_key(place, token::generate(place)?),
+            (true, None) => MemberKey::generate()?,
+            (false, _) => used.member_key().clone(),
         };
         let new_node = match (node_key, libp2p) {
             (false, _) => used.node_key().clone(),
@@ -168,9 +180,24 @@ impl Install {
         let used = used(&config.identity)?;
         let text = files::read_text(&self.enrolment)?;
         let read = |new: PathBuf, used: &PathBuf| files::read_text(if new.exists() { &new } else { used });
-        let member = zeroize::Zeroizing::new(read(next.member_key(), &config.identity.member_key)?);
         let node = zeroize::Zeroizing::new(read(next.node_key(), &config.identity.node_key)?);
-        let new = NodeCredentials::from_pem(&text, &member, &node).map_err(|error| in_file(&self.enrolment, &error))?;
+        let new = match &config.identity.token {
+            Some(token) => NodeCredentials::with_token(&text, |public| token::member_key(token, public), &node),
+            None => {
+                let member = zeroize::Zeroizing::new(read(next.member_key(), &config.identity.member_key)?);
+                NodeCredentials::from_pem(&text, &member, &node)
+            }
+        };
+        let new = new.map_err(|error| in_file(&self.enrolment, &error))?;
+        if let Some(place) = &config.identity.token
+            && !token::keys(place)?.contains(&new.member_key().public())
+        {
+            return Err(Failure::new(format_args!(
+                "the certified key is not in the token `{}` under the label `{}`",
+                place.token, place.key
+            ))
+            .advice("put the token in that has it, or send the authority the request in `identity/next`"));
+        }
         if new.enrolment().root_certificate() != used.enrolment().root_certificate() {
             return Err(
                 Failure::new("these certificates are below another root than those in use")
@@ -277,8 +304,14 @@ fn only_handover(identity: &std::path::Path) -> Result<PathBuf, Failure> {
 }
 
 fn used(identity: &crate::config::Identity) -> Result<NodeCredentials, Failure> {
-    let member = zeroize::Zeroizing::new(files::read_text(&identity.member_key)?);
     let node = zeroize::Zeroizing::new(files::read_text(&identity.node_key)?);
-    NodeCredentials::from_pem(&files::read_text(&identity.enrolment)?, &member, &node)
-        .map_err(|error| in_file(&identity.enrolment, &error))
+    let enrolment = files::read_text(&identity.enrolment)?;
+    let credentials = match &identity.token {
+        Some(token) => NodeCredentials::with_token(&enrolment, |public| token::member_key(token, public), &node),
+        None => {
+            let member = zeroize::Zeroizing::new(files::read_text(&identity.member_key)?);
+            NodeCredentials::from_pem(&enrolment, &member, &node)
+        }
+    };
+    credentials.map_err(|error| in_file(&identity.enrolment, &error))
 }

@@ -119,7 +119,8 @@ fn the_template_with_every_comment_taken_away_is_the_default() {
     let filled = TEMPLATE
         .replace("{tls}", "tls = []")
         .replace("{p2p}", "p2p = []")
-        .replace("{http}", "");
+        .replace("{http}", "")
+        .replace("{token}", "");
     assert_eq!(parse(&filled).unwrap(), parse("").unwrap());
     // Each commented key, once taken into use, is a key that exists and holds its default.
     let keys: String = filled

@@ -78,7 +78,8 @@ fn settings(member: &Member, ports: &Ports) -> String {
     let mut text = config::TEMPLATE
         .replace("{tls}", &format!("tls = {}", list(tls)))
         .replace("{p2p}", &format!("p2p = {}", list(p2p)))
-        .replace("{http}", &format!("listen = \"{}\"", ports.http.address()));
+        .replace("{http}", &format!("listen = \"{}\"", ports.http.address()))
+        .replace("{token}", "");
     if member.role == Role::Regional {
         text = text.replace("#relay = false", "relay = true");
     }

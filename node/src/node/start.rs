@@ -19,6 +19,7 @@ use crate::core::law::BUNDLE_KEY;
 use crate::environment::Environment;
 use crate::link::{self, BindError, InvalidAddress};
 use crate::store::{InvalidStoreKey, Journal, OpenError, Store, StoreError, StoreKey};
+use crate::token;
 
 /// Why a node can't start. The operator's to mend.
 #[derive(Debug, Error)]
@@ -133,8 +134,12 @@ pub enum StartError {
 pub(crate) fn credentials(config: &Config) -> Result<NodeCredentials, StartError> {
     let identity = &config.identity;
     let enrolment = read("the certificates", &identity.enrolment)?;
-    let member_key = secret("the member key", &identity.member_key)?;
     let node_key = secret("the node's keys", &identity.node_key)?;
+    if let Some(token) = &identity.token {
+        let member_key = |public| token::member_key(token, public);
+        return Ok(NodeCredentials::with_token(&enrolment, member_key, &node_key)?);
+    }
+    let member_key = secret("the member key", &identity.member_key)?;
     Ok(NodeCredentials::from_pem(&enrolment, &member_key, &node_key)?)
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::place::{CASES, Place, json_lines};
 
 /// A backup key, and whom it makes the recipient.
-fn key(place: &Place, name: &str) -> String {
+pub(crate) fn key(place: &Place, name: &str) -> String {
     place.does(&format!("backup key {name}")).trim().to_owned()
 }
 

@@ -19,14 +19,14 @@ const REAL: &str = "unodc_ids_2011_2014_crossborder.csv";
 const OTHERS: &str = "--others UG";
 
 /// Real seizures of this many rows at a time.
-struct Seizures {
+pub(crate) struct Seizures {
     header: String,
     rows: std::vec::IntoIter<String>,
 }
 
 impl Seizures {
     /// Spain's, moved to Kenya, which is the member of the tests' network.
-    fn read() -> Option<Self> {
+    pub(crate) fn read() -> Option<Self> {
         let text = fs::read_to_string(shared_data(REAL)?).unwrap();
         let mut lines = text.lines();
         let header = lines.next().unwrap().to_owned();
@@ -44,7 +44,13 @@ impl Seizures {
     }
 
     /// Imports the next rows at KE; how many entries its log has then.
-    fn import(&mut self, place: &Place, rows: usize) -> u64 {
+    pub(crate) fn import(&mut self, place: &Place, rows: usize) -> u64 {
+        self.write(place, rows);
+        Self::import_again(place)
+    }
+
+    /// Puts the next rows into `seizures.csv`.
+    pub(crate) fn write(&mut self, place: &Place, rows: usize) {
         let rows: Vec<String> = self.rows.by_ref().take(rows).collect();
         assert!(!rows.is_empty());
         fs::write(
@@ -52,6 +58,10 @@ impl Seizures {
             format!("{}\n{}\n", self.header, rows.join("\n")),
         )
         .unwrap();
+    }
+
+    /// Imports what is in `seizures.csv` and new; how many entries KE's log has then.
+    pub(crate) fn import_again(place: &Place) -> u64 {
         let before = entries(place, "ke");
         place.does(&format!(
             "record import seizures.csv --mapping unodc-ids {OTHERS} --home ke"
@@ -69,18 +79,18 @@ fn log(place: &Place, home: &str) -> Value {
         .unwrap_or_default()
 }
 
-fn number(value: &Value) -> u64 {
+pub(crate) fn number(value: &Value) -> u64 {
     value
         .as_u64()
         .or_else(|| value.as_str()?.parse().ok())
         .unwrap_or_default()
 }
 
-fn entries(place: &Place, home: &str) -> u64 {
+pub(crate) fn entries(place: &Place, home: &str) -> u64 {
     number(&log(place, home)["entries"])
 }
 
-fn within<T>(seconds: u64, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn within<T>(seconds: u64, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + Duration::from_secs(seconds);
     loop {
         if let Some(found) = look() {
@@ -91,14 +101,14 @@ fn within<T>(seconds: u64, what: &str, mut look: impl FnMut() -> Option<T>) -> T
     }
 }
 
-fn arrive(place: &Place, home: &str, size: u64) {
+pub(crate) fn arrive(place: &Place, home: &str, size: u64) {
     within(30, &format!("{home} has {size} entries"), || {
         (entries(place, home) == size).then_some(())
     });
 }
 
 /// The live link that `home` has with KE: since when.
-fn link_to_ke(place: &Place, home: &str) -> Option<u64> {
+pub(crate) fn link_to_ke(place: &Place, home: &str) -> Option<u64> {
     let links = json_lines(&place.does(&format!("link list --json --home {home}")));
     let link = links
         .into_iter()
@@ -107,7 +117,7 @@ fn link_to_ke(place: &Place, home: &str) -> Option<u64> {
 }
 
 /// The next bundle, handed to the root's node and to those named; from there it travels by the links.
-fn publish(place: &Place, version: u64, by_hand: &[&str], everywhere: &[&str]) {
+pub(crate) fn publish(place: &Place, version: u64, by_hand: &[&str], everywhere: &[&str]) {
     let file = format!("bundle-{version}.json");
     place.does(&format!(
         "pki bundle --authority root-ca --home wco --include esa-ca/public --out {file}"
@@ -123,7 +133,7 @@ fn publish(place: &Place, version: u64, by_hand: &[&str], everywhere: &[&str]) {
     }
 }
 
-fn handover(place: &Place) -> PathBuf {
+pub(crate) fn handover(place: &Place) -> PathBuf {
     within(30, "the node has taken up its new key", || {
         let files = fs::read_dir(place.path("ke/identity")).unwrap();
         let mut names = files.map(|file| file.unwrap().path());
@@ -139,7 +149,7 @@ fn rotate(place: &Place, what: &str, answer: &str) {
     ));
 }
 
-const ALL: [&str; 4] = ["wco", "esa", "ke", "ug"];
+pub(crate) const ALL: [&str; 4] = ["wco", "esa", "ke", "ug"];
 
 #[test]
 fn a_member_key_and_a_node_key_change_while_links_stay_up() {

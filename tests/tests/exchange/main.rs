@@ -36,4 +36,5 @@ mod refused;
 mod retention;
 mod rollback;
 mod terms;
+mod token;
 mod witnesses;

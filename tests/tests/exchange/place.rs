@@ -4,7 +4,7 @@ use std::{
     fs,
     net::TcpListener,
     path::PathBuf,
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -24,13 +24,20 @@ impl Drop for Running {
 
 pub(crate) struct Place {
     folder: tempfile::TempDir,
+    environment: Vec<(&'static str, PathBuf)>,
 }
 
 impl Place {
     pub(crate) fn new() -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
+            environment: Vec::new(),
         }
+    }
+
+    /// Whatever runs here from now on sees this variable.
+    pub(crate) fn set(&mut self, variable: &'static str, value: PathBuf) {
+        self.environment.push((variable, value));
     }
 
     /// WCO, RILO-ESA, and KE and UG in its region: authorities, certificates, bundle, and nodes that run.
@@ -41,6 +48,11 @@ impl Place {
 
     /// The same, but that nobody runs yet.
     pub(crate) fn set_up(&self) {
+        self.set_up_with_ke("");
+    }
+
+    /// The same, with these options to KE's `icomm init`.
+    pub(crate) fn set_up_with_ke(&self, of_ke: &str) {
         let [ke, ug, esa, wco] = std::array::from_fn(|_| free_port());
         let domain = "--trust-domain demo.icomm.example";
         self.does(&format!("pki root --authority root-ca --member WCO {domain}"));
@@ -53,8 +65,9 @@ impl Place {
             ("ke", "KE", "esa-ca", "national", "--region RILO-ESA", ke),
             ("ug", "UG", "esa-ca", "national", "--region RILO-ESA", ug),
         ] {
+            let options = if home == "ke" { of_ke } else { "" };
             self.does(&format!(
-                "init --home {home} --member {member} --node gw1 {domain} --tls 127.0.0.1:{port}"
+                "init --home {home} --member {member} --node gw1 {domain} --tls 127.0.0.1:{port} {options}"
             ));
             self.does(&format!(
                 "pki issue {home}/identity/request.pem --authority {authority} --role {role} {region} \
@@ -71,14 +84,22 @@ impl Place {
         self.folder.path().join(name)
     }
 
+    fn icomm(&self) -> Command {
+        let mut command = icomm();
+        command
+            .current_dir(self.folder.path())
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
     /// Runs `icomm` with this line in the folder; ends with 0.
     pub(crate) fn does(&self, line: &str) -> String {
         self.ends(0, line)
     }
 
     pub(crate) fn ends(&self, code: i32, line: &str) -> String {
-        let mut command = icomm();
-        command.current_dir(self.folder.path()).args(line.split_whitespace());
+        let mut command = self.icomm();
+        command.args(line.split_whitespace());
         let output = ends_with(code, &mut command);
         if code == 0 {
             text(&output.stdout)
@@ -89,9 +110,23 @@ impl Place {
 
     /// What it answers on standard output, ending with this code.
     pub(crate) fn ends_saying(&self, code: i32, line: &str) -> String {
-        let mut command = icomm();
-        command.current_dir(self.folder.path()).args(line.split_whitespace());
+        let mut command = self.icomm();
+        command.args(line.split_whitespace());
         text(&ends_with(code, &mut command).stdout)
+    }
+
+    /// What it answers on standard output, however it ends.
+    pub(crate) fn says_anyhow(&self, line: &str) -> String {
+        let output = self.icomm().args(line.split_whitespace()).output().unwrap();
+        text(&output.stdout)
+    }
+
+    /// All that it says while it fails, with whichever code.
+    pub(crate) fn failing(&self, line: &str) -> String {
+        let output = self.icomm().args(line.split_whitespace()).output().unwrap();
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert!(!output.status.success(), "{line}: {said}");
+        said
     }
 
     /// Has the agreement of this draft signed and adopted at all these homes.
@@ -119,19 +154,13 @@ impl Place {
 
     fn run(&self, home: &str, well: fn(&Value) -> bool) -> Running {
         let log = fs::File::create(self.path(&format!("{home}.log"))).unwrap();
-        let mut command = icomm();
-        command
-            .current_dir(self.folder.path())
-            .args(["run", "--home", home])
-            .stdout(Stdio::null())
-            .stderr(log);
+        let mut command = self.icomm();
+        command.args(["run", "--home", home]).stdout(Stdio::null()).stderr(log);
         let running = Running(command.spawn().unwrap());
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
-            let mut command = icomm();
-            command
-                .current_dir(self.folder.path())
-                .args(["status", "--json", "--home", home]);
+            let mut command = self.icomm();
+            command.args(["status", "--json", "--home", home]);
             let output = command.output().unwrap();
             // Who is not well answers too, with another exit code.
             if !output.stdout.is_empty() {

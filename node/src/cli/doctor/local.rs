@@ -9,8 +9,9 @@ use time::OffsetDateTime;
 use super::{ERROR, OK, WARNING, check};
 use crate::{
     causes::chain,
-    config::{Config, Identity},
+    config::{self, Config, Identity},
     node::{StartError, checks::expiring, start},
+    token,
 };
 
 /// What to do about an identity that does not hold together.
@@ -28,15 +29,48 @@ pub(super) fn files(config: &Config) -> Vec<v1::Check> {
         root,
         bundle,
         log: _,
+        token,
     } = &config.identity;
     vec![
-        key("member key", member_key),
+        match token {
+            Some(place) => in_token(place, enrolment),
+            None => key("member key", member_key),
+        },
         key("node keys", node_key),
         store_key(config),
         document("certificates", enrolment),
         document("pinned root", root),
         document("trust bundle file", bundle),
     ]
+}
+
+/// Whether the token is there and has the certified key. No PIN is tried: too many wrong ones lock a token.
+fn in_token(place: &config::Token, enrolment: &Path) -> v1::Check {
+    const NAME: &str = "member key";
+    let keys = match token::keys(place) {
+        Ok(keys) => keys,
+        Err(error) => return wrong(NAME, &error, "nothing is issued or signed until then, nothing is lost"),
+    };
+    let certified = fs::read_to_string(enrolment).ok();
+    let certified = certified.and_then(|text| icomm_pki::Enrolment::from_pem(&text).ok());
+    let certified = certified.map(|enrolment| enrolment.member_certificate().key());
+    match certified.is_none_or(|certified| keys.contains(&certified)) {
+        true if !keys.is_empty() => check(
+            NAME,
+            OK,
+            format_args!("`{}` in the token `{}`", place.key, place.token),
+            "",
+        ),
+        _ => check(
+            NAME,
+            ERROR,
+            format_args!(
+                "the token `{}` has no key `{}` that is the certified one",
+                place.token, place.key
+            ),
+            "put the right token in, or mend `identity.token`",
+        ),
+    }
 }
 
 /// Whether the key that opens the store is there; a node whose store is new makes it.

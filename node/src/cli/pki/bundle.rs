@@ -14,6 +14,7 @@ use super::folder::{Folder, Issued, Public, in_file};
 use crate::{
     cli::{Context, Exit, Failure, files, output::moment},
     node::succession::next::Next,
+    token,
 };
 
 /// At the root: publish the next trust bundle
@@ -64,7 +65,17 @@ impl Bundle {
         let folder = Folder::at(&authority);
         let root = folder.authority()?;
         let config = context.config()?;
-        let key = MemberKey::from_pkcs8_pem(&files::read_text(&config.identity.member_key)?)?;
+        let keys = match &config.identity.token {
+            Some(place) => {
+                let keys = token::keys(place)?;
+                keys.into_iter()
+                    .map(|public| token::member_key(place, public))
+                    .collect()
+            }
+            None => vec![MemberKey::from_pkcs8_pem(&files::read_text(
+                &config.identity.member_key,
+            )?)?],
+        };
 
         let last = folder.public().bundle_file();
         let (version, last_quorum) = if last.exists() {
@@ -96,13 +107,18 @@ impl Bundle {
         bundle.quorum = asked.or(last_quorum);
         // The bundle that lists a new key of the global member itself is signed with that.
         let next = Next::of(&config).member_key();
-        let (signer, key) = match signer(&bundle, &key) {
-            Err(_) if next.exists() => {
-                let next = MemberKey::from_pkcs8_pem(&files::read_text(&next)?)?;
-                (signer(&bundle, &next)?, next)
+        let mut keys = keys;
+        if config.identity.token.is_none() && next.exists() {
+            keys.push(MemberKey::from_pkcs8_pem(&files::read_text(&next)?)?);
+        }
+        let mut ours = Err(Failure::new("the token has no key of the member's"));
+        for key in keys {
+            ours = signer(&bundle, &key).map(|signer| (signer, key));
+            if ours.is_ok() {
+                break;
             }
-            ours => (ours?, key),
-        };
+        }
+        let (signer, key) = ours?;
         let signed = bundle.sign(&signer, &key)?;
         files::replace(&last, &signed, 0o644)?;
         files::write_out(out.as_ref(), &signed)?;

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::{folder::in_file, show::certificate_pem};
 use crate::cli::{Context, Exit, Failure, files, json::to_json, output::moment};
+use crate::token;
 
 /// Put the authority's answer in place: certificates, pinned root, trust bundle
 #[derive(Debug, Args)]
@@ -50,10 +51,25 @@ impl Install {
         } = self;
         let identity = context.config()?.identity;
         let text = files::read_text(&file)?;
-        let member_key = zeroize::Zeroizing::new(files::read_text(&identity.member_key)?);
         let node_key = zeroize::Zeroizing::new(files::read_text(&identity.node_key)?);
-        let credentials =
-            NodeCredentials::from_pem(&text, &member_key, &node_key).map_err(|error| in_file(&file, &error))?;
+        let credentials = match &identity.token {
+            Some(token) => NodeCredentials::with_token(&text, |public| token::member_key(token, public), &node_key),
+            None => {
+                let member_key = zeroize::Zeroizing::new(files::read_text(&identity.member_key)?);
+                NodeCredentials::from_pem(&text, &member_key, &node_key)
+            }
+        };
+        let credentials = credentials.map_err(|error| in_file(&file, &error))?;
+        if let Some(place) = &identity.token {
+            let certified = credentials.member_key().public();
+            if !token::keys(place)?.contains(&certified) {
+                return Err(Failure::new(format_args!(
+                    "the token `{}` has no key `{}` that is the certified `{certified}`",
+                    place.token, place.key
+                ))
+                .advice("these certificates are of another key: send the authority the request of this one"));
+            }
+        }
         let root = credentials.enrolment().root_certificate().der();
         let fingerprint = Fingerprint::of_certificate(root);
         super::issue::compare(root_fingerprint.as_deref(), &fingerprint)?;

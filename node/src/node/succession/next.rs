@@ -22,6 +22,7 @@ use std::{
 use icomm_pki::{InvalidCredentials, MemberPublicKey, NodeCredentials};
 
 use crate::config::Config;
+use crate::token;
 
 /// A node's folder of what comes next.
 pub(crate) struct Next {
@@ -86,9 +87,14 @@ impl Next {
         }
         let text = |new: PathBuf, used: &Path| fs::read_to_string(if new.exists() { new } else { used.to_owned() });
         let identity = &config.identity;
-        let member_key = zeroize::Zeroizing::new(text(self.member_key(), &identity.member_key)?);
         let node_key = zeroize::Zeroizing::new(text(self.node_key(), &identity.node_key)?);
         let enrolment = fs::read_to_string(self.enrolment())?;
+        if let Some(token) = &identity.token {
+            // A new key of the member is in the token beside the one in use.
+            let member_key = |public| token::member_key(token, public);
+            return Ok(Some(NodeCredentials::with_token(&enrolment, member_key, &node_key)));
+        }
+        let member_key = zeroize::Zeroizing::new(text(self.member_key(), &identity.member_key)?);
         Ok(Some(NodeCredentials::from_pem(&enrolment, &member_key, &node_key)))
     }
 
