@@ -9,7 +9,7 @@ use super::{convert, meter::observed, service::blocking};
 use crate::node::Node;
 
 mod disclosures;
-mod ledger;
+pub(super) mod ledger;
 mod who;
 
 /// The service over one node.

@@ -21,6 +21,9 @@ use crate::{
     node::Node,
 };
 
+/// How much an officer may say of why the disclosure log begins anew.
+const REASON_BYTES_MAX: usize = 500;
+
 /// The service over one node.
 pub(super) struct Service {
     node: Node,
@@ -84,6 +87,25 @@ impl backups_server::Backups for Service {
             blocking(&self.node, move |node| {
                 let finished = node.finish_recovery(accept_missing)?;
                 Ok(status(finished, node.missing(0)?))
+            })
+            .await
+        })
+        .await
+    }
+
+    async fn begin_disclosures(
+        &self,
+        request: Request<v1::BeginDisclosuresRequest>,
+    ) -> Result<Response<v1::DisclosuresStatus>, Status> {
+        observed("BeginDisclosures", async {
+            let reason = request.into_inner().reason.trim().to_owned();
+            if reason.is_empty() || reason.len() > REASON_BYTES_MAX || reason.chars().any(char::is_control) {
+                let needed = format!("say why the node was put back, in up to {REASON_BYTES_MAX} bytes on one line");
+                return Err(Status::invalid_argument(needed));
+            }
+            blocking(&self.node, move |node| {
+                node.accept_lost_notes(&reason)?;
+                Ok(super::audit::ledger::message(node.verify_ledger()?))
             })
             .await
         })

@@ -21,6 +21,7 @@ use crate::{
         delivery::DeliveryError,
         exchange::{FinishError, NotCleared},
         law::AdoptError,
+        ledger::{BeginError, InvalidLedger},
     },
     issuer::IssueError,
     link::InvalidParcel,
@@ -223,6 +224,16 @@ impl From<FinishError> for Status {
         let code = match &error {
             FinishError::Store(store) => of_store(store),
             _ => Code::FailedPrecondition,
+        };
+        Self::new(code, chain(&error))
+    }
+}
+
+impl From<BeginError> for Status {
+    fn from(error: BeginError) -> Self {
+        let code = match &error {
+            BeginError::Ledger(InvalidLedger::Store(store)) => of_store(store),
+            BeginError::NotNeeded | BeginError::Ledger(_) => Code::FailedPrecondition,
         };
         Self::new(code, chain(&error))
     }

@@ -7,6 +7,8 @@ use super::{Context, Exit, Failure};
 mod disclosures;
 mod forks;
 mod verify;
+
+pub(super) use verify::text as told;
 pub(super) mod who;
 
 /// What left this node, and who has it

@@ -16,9 +16,10 @@ use crate::{
     environment::Environment,
 };
 
+mod disclosures;
 mod status;
 
-/// Put a node in place from a backup, and follow how its log is recovered: status, finish
+/// Put a node in place from a backup, and follow how its log is recovered: status, finish, disclosures
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -45,6 +46,7 @@ pub(super) struct Restore {
 enum Verb {
     Status(status::Status),
     Finish(status::Finish),
+    Disclosures(disclosures::Disclosures),
 }
 
 #[derive(Debug, Args)]
@@ -65,6 +67,7 @@ impl Restore {
         match (self.command, self.put) {
             (Some(Verb::Status(status)), _) => status.run(context).await,
             (Some(Verb::Finish(finish)), _) => finish.run(context).await,
+            (Some(Verb::Disclosures(begin)), _) => begin.run(context).await,
             (None, Some(put)) => put.run(context).await,
             // clap asks for one or the other.
             (None, None) => Err(Failure::new("name the backup").exit(Exit::Usage)),

@@ -47,6 +47,7 @@ mod expiring;
 mod forks;
 mod heads;
 mod held;
+mod keeping;
 mod ledgers;
 mod link;
 mod narrowing;
@@ -69,6 +70,7 @@ pub use cosigned::{Cosignature, Witnessed};
 pub use expiring::{Sweep, Swept, Term, Unknown};
 use forks::Forks;
 use heads::Heads;
+pub use keeping::Former;
 use ledgers::Ledgers;
 pub use ledgers::{Conflict, HAND_OUT_SECONDS, Holder};
 pub use link::{Link, LinkWorld};
@@ -188,7 +190,7 @@ impl Exchange {
             }
         }
         let routes = Mutex::new(Routes::new(local.role));
-        let line = ledger::line(&law.trust_domain(), &local.member, &local.node);
+        let line = ledger::Line::new(&law.trust_domain(), &local.member, &local.node);
         let keys = law.member_keys(&local.member);
         let keys = keys.unwrap_or_else(|| Arc::new(MemberKeys::from(local.key.key().public())));
         let ledger = Ledger::open(store.clone(), line, local.key.clone(), keys)?;

@@ -6,6 +6,7 @@
 //!  checkpoints (NoteLog ledger)           ▼ 6       ▼ 10     C2SP notes, signed with the member key, oldest first
 //!
 //!  origin line    demo.icomm.example/KE/gw1/disclosures      trust domain, member, node
+//!                 demo.icomm.example/KE/gw1/disclosures/2-1f2e3d4c      the same after the node was put back ([`epoch`])
 //! ```
 //!
 //! Notes are not signed as they are written: that would add a signature to every chunk. Whoever runs the node calls
@@ -15,19 +16,28 @@
 //! [`Origin`](icomm_proto::Origin), so nothing that serves logs can name it. What others get to see of it are leaf hashes
 //! and checkpoints; the salt keeps a leaf hash from confirming a guess at its note.
 //!
-//! INVARIANT: no two checkpoints of a ledger contradict each other. Where the notes end before what was signed, or another
-//! member holds a checkpoint of another history, nothing more is signed.
+//! INVARIANT: no two checkpoints of one epoch contradict each other. Where the notes end before what was signed, or another
+//! member holds a checkpoint of another history, nothing more is signed before a new epoch begins.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use icomm_pki::{MemberId, MemberKeys, NodeName, TrustDomain};
-use icomm_proto::log::{Checkpoint, Frontier, Hash, InvalidCheckpoint, NotSigned, VerifiedCheckpoint, leaf_hash};
+use icomm_pki::{LogEnd, MemberKeys};
+use icomm_proto::log::{Checkpoint, Frontier, Hash, VerifiedCheckpoint};
 use icomm_proto::v1;
-use thiserror::Error;
 
 use super::seat::Seat;
 use crate::store::{Batch, NoteLog, Store, StoreError};
+
+mod checking;
+pub mod epoch;
+mod fault;
+mod line;
+
+use epoch::{EPOCHS_MAX, Epoch, Epochs};
+pub use fault::{BeginError, Disagreement, InvalidLedger};
+pub use line::{EpochId, Line};
 
 /// Notes that one checkpoint adds at most, so that what lies between two checkpoints is little to hand over and little to
 /// search when it does not fit.
@@ -40,25 +50,32 @@ pub const GROWTH_NOTES_MAX: u64 = 4096;
 const CONTRADICTION: &str = "ledger/contradiction";
 /// The frontier at the last checkpoint.
 const FRONTIER: &str = "ledger/frontier";
+/// Where it began anew.
+const EPOCHS: &str = "ledger/epochs";
 
 /// The notes of one node's disclosures, signed.
 pub struct Ledger {
     store: Arc<dyn Store>,
-    line: String,
+    line: Line,
     key: Seat,
     keys: Mutex<Arc<MemberKeys>>,
     state: Mutex<State>,
     // Held while it is signed, which may take long; the state is not.
     signing: Mutex<()>,
+    // It is not known yet whether somebody holds more.
+    waits: AtomicBool,
 }
 
 #[derive(Default)]
 struct State {
+    epochs: Epochs,
     /// Over the notes that are signed.
     frontier: Frontier,
     /// The last checkpoint.
     checkpoint: Option<Bytes>,
     fault: Option<InvalidLedger>,
+    /// What somebody holds against it: of which epoch, and who.
+    against: Option<(EpochId, String, VerifiedCheckpoint)>,
     /// Going on would sign a second history. An edited note does not do that: what was signed of it stays signed.
     ended: bool,
 }
@@ -74,88 +91,6 @@ pub struct LedgerHead {
     pub checkpoint: Option<Bytes>,
 }
 
-/// Why the notes are not those that were signed. Somebody edited or cut them, or the store was put back to an older state.
-#[derive(Debug, Clone, Error)]
-pub enum InvalidLedger {
-    /// There are fewer notes than were signed.
-    #[error("the disclosure log ends before note {notes}, but {signed} notes were signed: the last were cut off")]
-    Cut {
-        /// How many there are.
-        notes: u64,
-        /// How many were signed.
-        signed: u64,
-    },
-    /// A stretch of notes has another hash than was signed.
-    #[error("among notes {from} to {last} of the disclosure log at least one is not the one that was signed")]
-    Changed {
-        /// The first note of the stretch.
-        from: u64,
-        /// Its last.
-        last: u64,
-    },
-    /// A kept checkpoint is none of this ledger's.
-    #[error("checkpoint {number} of the disclosure log is not the one that was signed")]
-    Checkpoint {
-        /// Which.
-        number: u64,
-        /// What is wrong with it.
-        #[source]
-        source: InvalidCheckpoint,
-    },
-    /// Kept checkpoints are not in the order in which they were signed.
-    #[error("checkpoint {number} of the disclosure log is not larger than the one before it")]
-    Order {
-        /// Which.
-        number: u64,
-    },
-    /// Another member holds a checkpoint of this ledger over more notes than there are.
-    #[error(
-        "`{holder}` holds this node's own signature over {held} disclosures, and only {notes} are noted here: the last were cut \
-         off, or the store was put back to an older state"
-    )]
-    Beyond {
-        /// Who.
-        holder: String,
-        /// Over how many notes.
-        held: u64,
-        /// How many there are.
-        notes: u64,
-    },
-    /// Another member holds a checkpoint of other notes.
-    #[error(
-        "`{holder}` holds this node's own signature over {held} disclosures, and among the first {held} that are noted here \
-         at least one is another"
-    )]
-    Elsewhere {
-        /// Who.
-        holder: String,
-        /// Over how many notes.
-        held: u64,
-    },
-    /// The key does not sign now. Nothing is wrong with the notes.
-    #[error("the disclosure log is not signed: {0}")]
-    Unsigned(#[from] NotSigned),
-    /// The store can't read it.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// Why what a peer keeps of this ledger is not what is here.
-#[derive(Debug, Error)]
-pub enum Disagreement {
-    /// It is no checkpoint of this ledger: the peer's fault.
-    #[error("what it keeps is no checkpoint of this node's ledger: {0}")]
-    Foreign(#[from] InvalidCheckpoint),
-    /// It is, and the notes here are not those that were signed.
-    #[error(transparent)]
-    Ledger(#[from] InvalidLedger),
-}
-
-/// The origin line of a node's ledger, and the name of the key that signs it.
-pub fn line(domain: &TrustDomain, member: &MemberId, node: &NodeName) -> String {
-    format!("{domain}/{member}/{node}/disclosures")
-}
-
 impl Ledger {
     /// The ledger as the store holds it, signed with the key in the seat and before with others of the member's `keys`. Only its end is looked at; [`Ledger::verify`] reads all of it.
     ///
@@ -163,7 +98,7 @@ impl Ledger {
     /// The store fails. A ledger that does not fit is no error here: the node must be able to say so.
     pub fn open(
         store: Arc<dyn Store>,
-        line: String,
+        line: Line,
         key: impl Into<Seat>,
         keys: Arc<MemberKeys>,
     ) -> Result<Self, StoreError> {
@@ -174,7 +109,12 @@ impl Ledger {
             keys: Mutex::new(keys),
             state: Mutex::default(),
             signing: Mutex::default(),
+            waits: AtomicBool::new(false),
         };
+        let kept = ledger.store.state(EPOCHS)?;
+        let epochs = kept.and_then(|kept| serde_json::from_slice::<Epochs>(&kept).ok());
+        let epochs = epochs.unwrap_or_default();
+        ledger.state().epochs = epochs.clone();
         let state = match ledger.resume() {
             Ok(state) => state,
             Err(InvalidLedger::Store(error)) => return Err(error),
@@ -182,6 +122,7 @@ impl Ledger {
                 fault: Some(fault),
                 // Where to go on is not known.
                 ended: true,
+                epochs,
                 ..State::default()
             },
         };
@@ -208,29 +149,104 @@ impl Ledger {
         *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = keys;
     }
 
+    /// Signs nothing from now on, or again: while it is asked who holds more.
+    pub fn wait(&self, waits: bool) {
+        self.waits.store(waits, Ordering::Release);
+    }
+
+    fn waits(&self) -> bool {
+        self.waits.load(Ordering::Acquire)
+    }
+
     /// Signs what there is, if the key does, and lets `change` happen while nothing is signed: it is told up to where the key in
-    /// the seat has signed.
+    /// the seat has signed each epoch, by the name under which a hand-over has it.
     ///
     /// # Errors
     /// The store can't read the notes.
-    pub fn pause<T>(&self, change: impl FnOnce(&LedgerHead) -> T) -> Result<T, InvalidLedger> {
+    pub fn pause<T>(&self, change: impl FnOnce(Vec<(String, LogEnd)>) -> T) -> Result<T, InvalidLedger> {
         let _one = self.signing.lock().unwrap_or_else(PoisonError::into_inner);
         match self.sign_alone() {
             // A token that is lost for good must not keep another key from following.
             Ok(()) | Err(InvalidLedger::Unsigned(_)) => {}
             Err(error) => return Err(error),
         }
+        Ok(change(self.ends()))
+    }
+
+    /// How far each epoch is signed, by the name under which a hand-over has it.
+    pub fn ends(&self) -> Vec<(String, LogEnd)> {
         let state = self.state();
-        Ok(change(&LedgerHead {
-            size: state.frontier.size(),
-            root: state.frontier.root(),
-            checkpoint: state.checkpoint.clone(),
-        }))
+        let mut ends = state.epochs.former_ends();
+        ends.insert(
+            state.epochs.current(),
+            epoch::end(state.frontier.size(), &state.frontier.root()),
+        );
+        let ends = ends.into_iter().filter(|(_, end)| end.size > 0);
+        ends.map(|(id, end)| (self.line.log_of(&id), end)).collect()
+    }
+
+    /// Begins a new epoch: from now on all notes are signed anew, under another name, and what somebody holds of before
+    /// contradicts nothing. Blocks on the disk.
+    ///
+    /// # Errors
+    /// What is here contradicts itself, it began anew too often, or the store fails; then nothing changes.
+    pub fn begin(&self, reason: &str, now: u64, random: [u8; 4]) -> Result<(), InvalidLedger> {
+        let (mut epochs, before) = {
+            let mut state = self.state();
+            if let Some(fault) = state.fault.as_ref().filter(|fault| !fault.is_told_by_others())
+                && state.ended
+            {
+                return Err(fault.clone());
+            }
+            if state.epochs.begun.len() >= EPOCHS_MAX {
+                return Err(InvalidLedger::Epochs);
+            }
+            let mut epochs = state.epochs.clone();
+            epochs.begin(Epoch {
+                id: EpochId::new(epochs.begun.len().saturating_add(2), random),
+                since: now,
+                notes: 0,
+                reason: reason.to_owned(),
+                former: epoch::end(state.frontier.size(), &state.frontier.root()),
+            });
+            if let Some((of, holder, theirs)) = &state.against {
+                epochs.lose(of.clone(), holder, theirs);
+            }
+            // What is being signed meanwhile is thrown away.
+            (epochs, std::mem::replace(&mut state.ended, true))
+        };
+        let kept = self.keep_begun(&mut epochs);
+        let mut state = self.state();
+        if let Err(error) = kept {
+            state.ended = before;
+            return Err(error.into());
+        }
+        let fault = state.fault.take().filter(|fault| !fault.is_told_by_others());
+        *state = State {
+            epochs,
+            fault,
+            ..State::default()
+        };
+        Ok(())
+    }
+
+    fn keep_begun(&self, epochs: &mut Epochs) -> Result<(), StoreError> {
+        let notes = self.store.notes_len(&NoteLog::disclosures())?;
+        if let Some(epoch) = epochs.begun.last_mut() {
+            epoch.notes = notes;
+        }
+        self.store
+            .append(Batch::new().set(EPOCHS, epochs.encode()).forget(CONTRADICTION))
+    }
+
+    /// Where it began anew, and what is lost.
+    pub fn epochs(&self) -> Epochs {
+        self.state().epochs.clone()
     }
 
     /// The name that its checkpoints carry.
-    pub fn line(&self) -> &str {
-        &self.line
+    pub fn line(&self) -> String {
+        self.line.of(&self.state().epochs.current())
     }
 
     /// How far it is signed.
@@ -261,16 +277,16 @@ impl Ledger {
         let notes = self.store.notes_len(&NoteLog::disclosures())?;
         loop {
             let state = self.state();
-            let mut frontier = state.frontier.clone();
-            if state.ended || frontier.size() >= notes {
+            let (mut frontier, epoch) = (state.frontier.clone(), state.epochs.current());
+            if state.ended || self.waits() || frontier.size() >= notes {
                 return Ok(());
             }
             drop(state);
             let to = notes.min(frontier.size().saturating_add(SIGN_NOTES_MAX));
             self.replay(&mut frontier, to)?;
-            let signed = Checkpoint::of(&self.line, &frontier).sign(&self.key.key())?;
+            let signed = Checkpoint::of(self.line.of(&epoch), &frontier).sign(&self.key.key())?;
             let mut state = self.state();
-            if state.ended {
+            if state.ended || state.epochs.current() != epoch {
                 return Ok(());
             }
             // The notes are durable. A checkpoint that a power cut takes is signed again, over them and maybe more.
@@ -281,61 +297,6 @@ impl Ledger {
             );
             (state.frontier, state.checkpoint) = (frontier, Some(signed.note().clone()));
         }
-    }
-
-    /// Signs what is not signed yet, if the key does, then reads every note and every checkpoint anew and compares them. What
-    /// is found is remembered.
-    ///
-    /// # Errors
-    /// From which note on they are not those that were signed.
-    pub fn verify(&self) -> Result<LedgerHead, InvalidLedger> {
-        let found = self.compare();
-        if let Err(fault) = &found
-            && !matches!(fault, InvalidLedger::Store(_) | InvalidLedger::Unsigned(_))
-        {
-            let mut state = self.state();
-            state.ended |= !matches!(fault, InvalidLedger::Changed { .. });
-            state.fault.get_or_insert_with(|| fault.clone());
-        }
-        found
-    }
-
-    /// Compares with the checkpoint that a peer keeps of this ledger; the number of notes under it. A contradiction is
-    /// remembered, and nothing more is signed.
-    ///
-    /// # Errors
-    /// The peer's checkpoint is none of this ledger's, or of other notes than are here.
-    pub fn compare_with(&self, holder: &str, checkpoint: Bytes) -> Result<u64, Disagreement> {
-        let theirs = self.own(checkpoint)?;
-        let known = self.sign_if_possible()?;
-        let (held, head) = (theirs.size(), self.head());
-        let fault = if held > known.max(head.size) {
-            let notes = self
-                .store
-                .notes_len(&NoteLog::disclosures())
-                .map_err(InvalidLedger::from)?;
-            InvalidLedger::Beyond {
-                holder: holder.to_owned(),
-                held,
-                notes,
-            }
-        } else if self.root_at(held, &head)? != *theirs.root() {
-            InvalidLedger::Elsewhere {
-                holder: holder.to_owned(),
-                held,
-            }
-        } else {
-            return Ok(held);
-        };
-        let mut state = self.state();
-        state.ended = true;
-        if state.fault.is_none() {
-            state.fault = Some(fault.clone());
-            let evidence = [holder.as_bytes(), b"\n", theirs.note()].concat();
-            // Whoever holds it shows it again.
-            self.store.ride(Batch::new().set(CONTRADICTION, evidence));
-        }
-        Err(fault.into())
     }
 
     /// How the ledger goes on from `from` notes, for somebody who keeps so much of it: leaf hashes up to a checkpoint. None
@@ -366,75 +327,28 @@ impl Ledger {
         }))
     }
 
-    fn compare(&self) -> Result<LedgerHead, InvalidLedger> {
-        self.sign_if_possible()?;
-        if let Some(fault) = self.fault() {
-            return Err(fault);
-        }
-        let head = self.head();
-        let mut frontier = self.compare_checkpoints()?;
-        // The last checkpoint may still be on its way to the disk.
-        let from = frontier.size();
-        if from < head.size {
-            self.replay(&mut frontier, head.size)?;
-            if frontier.root() != head.root {
-                let last = head.size.saturating_sub(1);
-                return Err(InvalidLedger::Changed { from, last });
-            }
-        }
-        Ok(head)
-    }
-
-    /// Signs what is not signed yet; how many notes are known to be this ledger's. While the key does not sign these are all
-    /// that there are: a checkpoint that a power cut took may be in other hands.
-    fn sign_if_possible(&self) -> Result<u64, InvalidLedger> {
-        match self.sign() {
-            Ok(()) => Ok(self.head().size),
-            Err(InvalidLedger::Unsigned(_)) if !self.state().ended => {
-                Ok(self.store.notes_len(&NoteLog::disclosures())?)
-            }
-            Err(InvalidLedger::Unsigned(_)) => Ok(self.head().size),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Compares the notes with every checkpoint that is kept; the frontier at the last.
-    fn compare_checkpoints(&self) -> Result<Frontier, InvalidLedger> {
-        let notes = self.store.notes_len(&NoteLog::disclosures())?;
-        let (mut frontier, mut next) = (Frontier::new(), 0);
-        loop {
-            let page = self.store.notes(&NoteLog::ledger(), next, PAGE_NOTES)?;
-            let Some((last, _)) = page.last() else {
-                return Ok(frontier);
-            };
-            next = last.saturating_add(1);
-            for (number, note) in page {
-                let checkpoint = self.own_checkpoint(number, note)?;
-                let (from, signed) = (frontier.size(), checkpoint.size());
-                if signed <= from {
-                    return Err(InvalidLedger::Order { number });
-                }
-                if signed > notes {
-                    return Err(InvalidLedger::Cut { notes, signed });
-                }
-                self.replay(&mut frontier, signed)?;
-                if frontier.root() != *checkpoint.root() {
-                    return Err(InvalidLedger::Changed { from, last: signed - 1 });
-                }
-            }
-        }
-    }
-
     /// Where the store says that signing stopped.
     fn resume(&self) -> Result<State, InvalidLedger> {
+        let epochs = self.state().epochs.clone();
+        let begun = || State {
+            epochs: epochs.clone(),
+            ..State::default()
+        };
         let Some(number) = self.store.notes_len(&NoteLog::ledger())?.checked_sub(1) else {
-            return Ok(State::default());
+            return Ok(begun());
         };
         let kept = self.store.notes(&NoteLog::ledger(), number, 1)?.pop();
         let Some((_, note)) = kept else {
-            return Ok(State::default());
+            return Ok(begun());
         };
-        let checkpoint = self.own_checkpoint(number, note)?;
+        let (epoch, checkpoint) = self.own_checkpoint(number, note)?;
+        if epoch != epochs.current() {
+            return match epochs.is_known(&epoch) {
+                // Nothing of the new one is signed yet.
+                true => Ok(begun()),
+                false => Err(InvalidLedger::Order { number }),
+            };
+        }
         let notes = self.store.notes_len(&NoteLog::disclosures())?;
         if checkpoint.size() > notes {
             let signed = checkpoint.size();
@@ -450,78 +364,8 @@ impl Ledger {
         Ok(State {
             frontier,
             checkpoint: Some(checkpoint.note().clone()),
-            fault: None,
-            ended: false,
+            ..begun()
         })
-    }
-
-    fn own_checkpoint(&self, number: u64, note: Bytes) -> Result<VerifiedCheckpoint, InvalidLedger> {
-        self.own(note)
-            .map_err(|source| InvalidLedger::Checkpoint { number, source })
-    }
-
-    /// A checkpoint that this member signed, with whichever of its keys.
-    fn own(&self, note: Bytes) -> Result<VerifiedCheckpoint, InvalidCheckpoint> {
-        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match VerifiedCheckpoint::verify_by(note.clone(), &self.line, &keys) {
-            // The bundle may not have heard of the key in the seat.
-            Err(invalid) => VerifiedCheckpoint::verify(note, &self.line, &self.key.key().public()).map_err(|_| invalid),
-            verified => verified,
-        }
-    }
-
-    /// The root over the first `size` notes.
-    fn root_at(&self, size: u64, head: &LedgerHead) -> Result<Hash, InvalidLedger> {
-        if size == head.size {
-            return Ok(head.root);
-        }
-        if let Some(checkpoint) = self.last_up_to(size)?.filter(|checkpoint| checkpoint.size() == size) {
-            return Ok(*checkpoint.root());
-        }
-        let mut frontier = Frontier::new();
-        self.replay(&mut frontier, size)?;
-        Ok(frontier.root())
-    }
-
-    /// The last checkpoint that is kept and not over more notes than these.
-    fn last_up_to(&self, size: u64) -> Result<Option<VerifiedCheckpoint>, InvalidLedger> {
-        let (mut from, mut to) = (0, self.store.notes_len(&NoteLog::ledger())?);
-        let mut last = None;
-        while from < to {
-            let middle = from + (to - from) / 2;
-            let Some((number, note)) = self.store.notes(&NoteLog::ledger(), middle, 1)?.pop() else {
-                break;
-            };
-            let checkpoint = self.own_checkpoint(number, note)?;
-            if checkpoint.size() > size {
-                to = middle;
-            } else {
-                from = middle + 1;
-                last = Some(checkpoint);
-            }
-        }
-        Ok(last)
-    }
-
-    /// Adds notes to a frontier until it has so many.
-    fn replay(&self, frontier: &mut Frontier, size: u64) -> Result<(), InvalidLedger> {
-        self.each_leaf(frontier.size(), size, &mut |leaf| frontier.push(leaf))
-    }
-
-    /// The leaf hashes of notes, in order.
-    fn each_leaf(&self, from: u64, to: u64, each: &mut dyn FnMut(Hash)) -> Result<(), InvalidLedger> {
-        let mut next = from;
-        while next < to {
-            let left = usize::try_from(to - next).unwrap_or(PAGE_NOTES);
-            let page = self.store.notes(&NoteLog::disclosures(), next, left.min(PAGE_NOTES))?;
-            let Some((last, _)) = page.last() else {
-                let (notes, signed) = (next, to);
-                return Err(InvalidLedger::Cut { notes, signed });
-            };
-            next = last.saturating_add(1);
-            page.iter().for_each(|(_, note)| each(leaf_hash(note)));
-        }
-        Ok(())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -531,4 +375,7 @@ impl Ledger {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    mod epochs;
+    mod signing;
+}

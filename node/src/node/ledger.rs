@@ -3,8 +3,9 @@
 use super::checks::{Check, Level, check};
 use super::{DisclosuresError, Node};
 use crate::causes::chain;
-use crate::core::exchange::{Conflict, Holder};
-use crate::core::ledger::{InvalidLedger, LedgerHead};
+use crate::core::exchange::{Conflict, Former, Holder};
+use crate::core::ledger::epoch::Epochs;
+use crate::core::ledger::{BeginError, InvalidLedger, LedgerHead};
 
 /// How the disclosure log stands.
 #[derive(Debug, Clone)]
@@ -17,11 +18,18 @@ pub struct LedgerStatus {
     pub head: LedgerHead,
     /// What is wrong with it.
     pub fault: Option<InvalidLedger>,
+    /// Where it began anew, and what is lost.
+    pub epochs: Epochs,
     /// Who keeps its head, of those that are linked.
     pub holders: Vec<Holder>,
     /// Ledgers of others, kept here, that contradicted themselves.
     pub conflicts: Vec<Conflict>,
+    /// Ledgers of others, kept here, that began anew.
+    pub began_anew: Vec<(String, Vec<Former>)>,
 }
+
+/// How long `icomm doctor` goes on saying that another's ledger began anew.
+const TOLD_SECONDS: u64 = 30 * 24 * 3600;
 
 impl Node {
     /// Signs the notes of disclosures that came since the last time, and hands what grew to those who keep it: when it is
@@ -63,13 +71,28 @@ impl Node {
             Err(fault) => (ledger.head(), Some(fault)),
         };
         Ok(LedgerStatus {
-            line: ledger.line().to_owned(),
+            line: ledger.line(),
             notes: self.disclosures_len()?,
             head,
             fault,
+            epochs: ledger.epochs(),
             holders: self.0.exchange.holders(),
             conflicts: self.0.exchange.conflicts()?,
+            began_anew: self.0.exchange.began_anew()?,
         })
+    }
+
+    /// Where the disclosure log began anew, and what is lost.
+    pub fn ledger_epochs(&self) -> Epochs {
+        self.0.exchange.ledger().epochs()
+    }
+
+    /// An officer accepts that notes of disclosures are lost. Blocks on the disk.
+    ///
+    /// # Errors
+    /// Nobody holds more of them than is here, or the log can't begin anew.
+    pub fn accept_lost_notes(&self, reason: &str) -> Result<(), BeginError> {
+        self.0.exchange.accept_lost_notes(reason)
     }
 
     /// What `icomm doctor` says about it and about those that are kept for others: what is known, nothing is read.
@@ -87,6 +110,23 @@ impl Node {
             })),
             Err(error) => checks.push(check("disclosure logs", Level::Error, &chain(&error), "mend the store")),
         }
+        let now = self.0.environment.unix_now();
+        for (name, former) in exchange.began_anew().unwrap_or_default() {
+            if let Some(former) = former
+                .last()
+                .filter(|former| now.saturating_sub(former.since) < TOLD_SECONDS)
+            {
+                checks.push(check(
+                    &format!("disclosure log of {name}"),
+                    Level::Warning,
+                    &format!(
+                        "it began anew: of {} notes that it signed before, {} are known to be there still",
+                        former.signed, former.unchanged
+                    ),
+                    "ask that member whether it restored a backup; `icomm audit verify` prints what it signed",
+                ));
+            }
+        }
         checks
     }
 
@@ -103,7 +143,15 @@ impl Node {
                 "disclosure log",
                 Level::Error,
                 &chain(&fault),
-                "find out who changed the store, or from which copy it came; `icomm audit verify` says what is known",
+                match fault.is_told_by_others() {
+                    true => {
+                        "find out who changed the store, or from which copy it came; if it was put back to an older state on \
+                         purpose, `icomm restore disclosures` lets it go on and keeps saying so"
+                    }
+                    false => {
+                        "find out who changed the store, or from which copy it came; `icomm audit verify` says what is known"
+                    }
+                },
             ),
         }
     }

@@ -17,7 +17,6 @@ use icomm_pki::{
     LogEnd, MemberKey, NodeCredentials, VerifiedBundle, authenticate,
 };
 use icomm_proto::Origin;
-use icomm_proto::log::Hash;
 use thiserror::Error;
 use time::OffsetDateTime;
 
@@ -25,7 +24,8 @@ use super::Node;
 use super::checks::{Check, Level, check};
 use crate::causes::chain;
 use crate::config::Config;
-use crate::core::ledger::{self, InvalidLedger, Ledger, LedgerHead};
+use crate::core::ledger::epoch::end;
+use crate::core::ledger::{InvalidLedger, Ledger, Line};
 use crate::store::{Batch, Store, StoreError};
 
 pub(crate) mod next;
@@ -98,17 +98,10 @@ fn fits(
 }
 
 /// Up to where the key in use has signed the own log and the ledger.
-fn ends(store: &dyn Store, origin: &Origin, node: &str, ledger: &LedgerHead) -> Result<Handover, StoreError> {
-    let end = |size: u64, root: &Hash| LogEnd {
-        size,
-        root: (*root.as_bytes()).into(),
-    };
-    let mut ends = BTreeMap::new();
+fn ends(store: &dyn Store, origin: &Origin, ledger: Vec<(String, LogEnd)>) -> Result<Handover, StoreError> {
+    let mut ends: BTreeMap<String, LogEnd> = ledger.into_iter().collect();
     if let Some(head) = store.head(origin)? {
         ends.insert(origin.log.to_string(), end(head.size(), &head.frontier.root()));
-    }
-    if ledger.size > 0 {
-        ends.insert(format!("{node}/disclosures"), end(ledger.size, &ledger.root));
     }
     Ok(Handover {
         ends,
@@ -138,11 +131,11 @@ pub(super) fn at_start(
     let next = next?;
     fits(&next, used, bundle, now)?;
     if next.member_key().public() != used.member_key().public() {
-        let line = ledger::line(bundle.trust_domain(), used.member(), used.node_name());
+        let line = Line::new(bundle.trust_domain(), used.member(), used.node_name());
         let keys = bundle.member(used.member()).map(|entry| entry.keys.clone());
         let keys = keys.unwrap_or_else(|| used.member_key().public().into());
-        let head = Ledger::open(store.clone(), line, used.member_key().clone(), keys)?.head();
-        let ends = ends(&**store, origin, used.node_name().as_str(), &head)?;
+        let ledger = Ledger::open(store.clone(), line, used.member_key().clone(), keys)?.ends();
+        let ends = ends(&**store, origin, ledger)?;
         keep_ends(&**store, used.member_key(), &ends)?;
     }
     place.commit()?;
@@ -198,8 +191,8 @@ impl Node {
         } else {
             let (origin, ledger) = (self.own_origin(), inner.exchange.ledger());
             inner.issuer.pause(|| {
-                ledger.pause(|head| {
-                    let ends = ends(&*inner.store, origin, used.node_name().as_str(), head)?;
+                ledger.pause(|ledger| {
+                    let ends = ends(&*inner.store, origin, ledger)?;
                     keep_ends(&*inner.store, used.member_key(), &ends)?;
                     place.commit()?;
                     inner.exchange.local().key.succeed(next.member_key().clone());

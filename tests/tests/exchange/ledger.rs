@@ -196,7 +196,7 @@ fn cut(place: &Place, record: &str, ke: Running) {
     drop(ke);
     fs::remove_dir_all(place.path("ke/store")).unwrap();
     fs::rename(place.path("ke/before"), place.path("ke/store")).unwrap();
-    let _ke = place.starts("ke");
+    let ke = place.starts("ke");
     assert!(
         left(place, "--to a-friend").is_empty(),
         "it is gone, and nothing here knows of it"
@@ -231,4 +231,48 @@ fn cut(place: &Place, record: &str, ke: Running) {
         status["reasons"][0].as_str().unwrap().contains("disclosures"),
         "{status}"
     );
+    begins_anew(place, before, ke);
+}
+
+/// An officer says that it was put back: it goes on, and everybody goes on saying so.
+fn begins_anew(place: &Place, before: u64, ke: Running) {
+    let said = place.ends(1, "restore disclosures --reason x --home ug");
+    assert!(said.contains("nobody holds more"), "{said}");
+    let said = place.ends(
+        1,
+        &format!("restore disclosures --reason {} --home ke", "x".repeat(501)),
+    );
+    assert!(said.contains("say why"), "{said}");
+    let said = place.does("restore disclosures --reason copied-back-by-hand --home ke");
+    assert!(
+        said.contains("copied-back-by-hand") && said.contains("are lost"),
+        "{said}"
+    );
+    place.does("status --home ke");
+    assert_eq!(kept(place), before);
+    drop(ke);
+    let _ke = place.runs("ke");
+    assert_eq!(kept(place), before, "a restart changes nothing");
+
+    let status: Value = serde_json::from_str(&place.does("audit verify --json --home ke")).unwrap();
+    let (epoch, lost) = (&status["epochs"][0], &status["lost"][0]);
+    assert_eq!(
+        (&epoch["reason"], &epoch["notes"], &lost["signed"]),
+        (&json!("copied-back-by-hand"), &json!(before), &json!(before + 1))
+    );
+    for home in ["esa", "wco"] {
+        let status: Value = serde_json::from_str(&place.does(&format!("audit verify --json --home {home}"))).unwrap();
+        let restart = &status["restarts"][0];
+        assert_eq!(
+            (&restart["name"], &restart["signed"], &restart["unchanged"]),
+            (&json!("KE/gw1"), &json!(before + 1), &json!(before)),
+            "{status}"
+        );
+        assert!(restart["checkpoint"].as_str().unwrap().contains("KE/gw1/disclosures\n"));
+    }
+    let mut left = crate::bench::icomm();
+    left.args(["audit", "disclosures", "--csv"]).arg(place.path("rest.csv"));
+    let warned = ends_with(0, left.arg("--home").arg(place.path("ke"))).stderr;
+    let warned = String::from_utf8(warned).unwrap();
+    assert!(warned.contains("copied-back-by-hand"), "{warned}");
 }

@@ -223,11 +223,24 @@ async fn a_node_that_was_put_back_recovers_its_own_log_and_signs_no_second_histo
     }
     let issued = issued + unknown;
 
+    // The notes of what it disclosed after the backup are lost: its disclosure log began anew, and it says so.
+    let ledger = json(&network, "ES", 0, "audit verify");
+    assert_eq!(ledger["verified"], true, "{ledger}");
+    let reason = ledger["epochs"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("restored from a backup"), "{ledger}");
+    let well = json(&network, "ES", 0, "status");
+    assert_eq!(well["serving"], true, "{well}");
+
     // It goes on, with one history.
     says(&network, "ES", 0, &submit);
     until("it does not arrive", || {
         let held = |member| json_entries(&network, member);
         held("PT") == issued + 1 && held("WCO") == issued + 1
+    })
+    .await;
+    until("the root does not know that it began anew", || {
+        let restart = &json(&network, "WCO", 0, "audit verify")["restarts"][0];
+        restart["name"] == "ES/node1" && restart["signed"].as_u64() > restart["unchanged"].as_u64()
     })
     .await;
     one_history(&network);
@@ -270,6 +283,12 @@ async fn a_node_that_was_put_back_recovers_its_own_log_and_signs_no_second_histo
     until("it does not recover", || standing(&network)["recovering"] == false).await;
     assert_eq!(standing(&network)["held"], issued + 6);
     one_history(&network);
+    let ledger = json(&network, "ES", 0, "audit verify");
+    assert_eq!(
+        (ledger["epochs"].as_array().unwrap().len(), &ledger["verified"]),
+        (3, &Value::Bool(true))
+    );
+    json(&network, "ES", 0, "status");
 }
 
 fn json_entries(network: &Network, member: &str) -> u64 {

@@ -12,7 +12,10 @@ use crate::{
         refusal::{unknown, unreadable},
         service::{blocking, origin, record_id},
     },
-    core::disclosure::{Note, Terms},
+    core::{
+        disclosure::{Note, Terms},
+        ledger::epoch::Epoch,
+    },
     node::{Disclosed, DisclosuresPage, Node, RecordEntry, Wanted},
 };
 
@@ -39,9 +42,14 @@ async fn send(node: &Node, wanted: Wanted, notes: u64, sender: &mpsc::Sender<Res
     loop {
         let wanted = wanted.clone();
         let page = blocking(node, move |node| Ok(node.disclosures(&wanted, from, notes)?)).await;
+        // Who reads what left must hear that something may be missing.
+        let epochs = match from {
+            0 => node.ledger_epochs().begun,
+            _ => Vec::new(),
+        };
         let message = page.map(|page| {
             from = page.next;
-            message(page, notes)
+            message(page, notes, epochs)
         });
         let failed = message.is_err();
         if sender.send(message).await.is_err() || failed || from >= notes {
@@ -87,12 +95,13 @@ fn some(text: String) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())
 }
 
-fn message(page: DisclosuresPage, notes: u64) -> v1::DisclosuresPage {
+fn message(page: DisclosuresPage, notes: u64, epochs: Vec<Epoch>) -> v1::DisclosuresPage {
     let DisclosuresPage { disclosures, next } = page;
     v1::DisclosuresPage {
         disclosures: disclosures.into_iter().map(disclosure).collect(),
         looked_at: next,
         notes,
+        epochs: epochs.into_iter().map(super::ledger::epoch).collect(),
     }
 }
 

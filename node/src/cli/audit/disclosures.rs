@@ -14,6 +14,7 @@ use self::{
     export::Export,
     row::{cells, columns},
 };
+use super::verify::began_anew;
 use crate::cli::{
     Context, Exit, Failure,
     json::to_json,
@@ -83,6 +84,7 @@ impl Disclosures {
         let bar = bar(context);
         let mut disclosures = 0_u64;
         while let Some(page) = pages.message().await? {
+            warn(&page.epochs);
             for disclosure in &page.disclosures {
                 export.add(&cells(disclosure, of_record))?;
                 disclosures += 1;
@@ -140,6 +142,7 @@ async fn show(
     let mut rows = table_of(of_record);
     let mut shown = 0;
     while let Some(page) = pages.message().await? {
+        warn(&page.epochs);
         for disclosure in &page.disclosures {
             if context.output.is_json() {
                 context.output.json(&to_json(disclosure)?)?;
@@ -160,6 +163,16 @@ async fn show(
         context.output.line(&rows)?;
     }
     Ok(Exit::Ok)
+}
+
+/// Says on standard error from when on notes may be missing.
+fn warn(epochs: &[v1::LedgerEpoch]) {
+    for epoch in epochs {
+        eprintln!(
+            "the disclosure log {}; what left between its last note then and that moment is not in it",
+            began_anew(epoch)
+        );
+    }
 }
 
 fn table_of(of_record: bool) -> Table {

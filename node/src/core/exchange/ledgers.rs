@@ -9,20 +9,25 @@
 //!
 //! A keeper learns how many chunks and files a node discloses, about when; not what, nor to whom.
 //!
-//! INVARIANT: what is kept of a ledger only grows, by notes that are appended.
+//! A ledger that began anew, because its node was put back to an older state, is kept from its first note on; what was kept
+//! before stays, and how much of both is the same is found out ([`Former`]).
+//!
+//! INVARIANT: what is kept of an epoch of a ledger only grows, by notes that are appended, and no epoch follows one that
+//! followed it.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use bytes::Bytes;
 use icomm_pki::{MemberId, Role};
-use icomm_proto::log::{Frontier, Hash, InvalidCheckpoint, SignedNote, VerifiedCheckpoint};
+use icomm_proto::log::{Hash, InvalidCheckpoint, SignedNote};
 use icomm_proto::v1;
 use thiserror::Error;
 
+use super::keeping::{FORMER_MAX, Former, Kept};
 use super::{Exchange, Link, lock};
 use crate::causes::chain;
-use crate::core::ledger::{Disagreement, GROWTH_NOTES_MAX, line};
+use crate::core::ledger::{BeginError, Disagreement, GROWTH_NOTES_MAX, InvalidLedger, Line};
 use crate::core::routes::LinkId;
 use crate::core::session::{Event, Peer, Testimony};
 use crate::store::{Batch, StoreError};
@@ -31,6 +36,8 @@ use crate::store::{Batch, StoreError};
 pub const HAND_OUT_SECONDS: u64 = 15;
 /// Before the name of the node whose ledger is kept: a frontier's length, the frontier, the checkpoint.
 const KEPT: &str = "ledger/kept/";
+/// Before the name of a node whose ledger began anew: what was kept of it before.
+const FORMER: &str = "ledger/former/";
 /// Before the name of a node whose ledger contradicted itself: the checkpoint that was kept, then the other.
 const CONFLICT: &str = "ledger/conflict/";
 
@@ -41,12 +48,6 @@ pub(super) struct Ledgers {
     kept: Mutex<BTreeMap<String, Kept>>,
     /// Who keeps this node's.
     keepers: Mutex<BTreeMap<LinkId, Keeper>>,
-}
-
-#[derive(Clone, Default)]
-struct Kept {
-    frontier: Frontier,
-    checkpoint: Bytes,
 }
 
 struct Keeper {
@@ -107,12 +108,27 @@ enum InvalidGrowth {
         /// So many are kept.
         kept: u64,
     },
+    /// It goes back to an epoch that was over, or began anew too often.
+    #[error("it began its disclosure log anew, or went back to what it was before, too often to be believed")]
+    Epochs,
     /// What is kept can't be read.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Ledgers {
+    /// A peer keeps so much of the epoch that goes on.
+    fn keeps(&self, link: LinkId, name: String, size: u64, now: u64) {
+        let mut keepers = lock(&self.keepers);
+        let keeper = keepers.entry(link).or_insert_with(|| Keeper {
+            name,
+            size,
+            sent: None,
+            at: now.saturating_sub(HAND_OUT_SECONDS),
+        });
+        (keeper.size, keeper.sent) = (size, None);
+    }
+
     pub(super) fn closed(&self, link: LinkId) {
         lock(&self.keepers).remove(&link);
     }
@@ -157,15 +173,10 @@ impl Exchange {
         };
         match size {
             Ok(size) => {
-                let mut keepers = lock(&self.ledgers.keepers);
-                let keeper = keepers.entry(link.id).or_insert_with(|| Keeper {
-                    name,
-                    size,
-                    sent: None,
-                    at: now.saturating_sub(HAND_OUT_SECONDS),
-                });
-                (keeper.size, keeper.sent) = (size, None);
-                drop(keepers);
+                if size > 0 {
+                    self.ledger.heard(&name);
+                }
+                self.ledgers.keeps(link.id, name, size, now);
                 self.hand_out(false);
             }
             Err(Disagreement::Foreign(error)) => {
@@ -174,6 +185,8 @@ impl Exchange {
             Err(Disagreement::Ledger(error)) => {
                 metrics::counter!("icomm_ledger_faults_total").increment(1);
                 tracing::error!(peer = name, error = chain(&error), "the disclosure log does not hold");
+                // Should it begin anew, this one is to hear of it.
+                self.ledgers.keeps(link.id, name, 0, now);
             }
         }
     }
@@ -200,10 +213,51 @@ impl Exchange {
         }
     }
 
+    /// Begins this node's ledger anew; those who keep it get all of it again. Blocks on the disk.
+    ///
+    /// # Errors
+    /// What is here contradicts itself, it began anew too often, or the store fails.
+    pub(super) fn begin_ledger(&self, reason: &str) -> Result<(), InvalidLedger> {
+        let mut random = [0; 4];
+        self.environment.entropy.fill(&mut random);
+        self.ledger.begin(reason, self.now(), random)?;
+        metrics::counter!("icomm_ledger_epochs_total").increment(1);
+        tracing::warn!(line = self.ledger.line(), reason, "the disclosure log begins anew");
+        for keeper in lock(&self.ledgers.keepers).values_mut() {
+            (keeper.size, keeper.sent) = (0, None);
+        }
+        Ok(())
+    }
+
+    /// An officer says that this node was put back to an older state, which nothing else told it. Blocks on the disk.
+    ///
+    /// # Errors
+    /// Nobody holds more of the ledger than is here, or it can't begin anew.
+    pub fn accept_lost_notes(&self, reason: &str) -> Result<(), BeginError> {
+        match self.ledger.fault() {
+            Some(fault) if fault.is_told_by_others() => Ok(self.begin_ledger(reason)?),
+            Some(fault) => Err(fault.into()),
+            None => Err(BeginError::NotNeeded),
+        }
+    }
+
+    /// The ledgers of others, kept here, that began anew, each with what was kept of it before.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn began_anew(&self) -> Result<Vec<(String, Vec<Former>)>, StoreError> {
+        let found = self.store.scan_state(FORMER)?.into_iter();
+        let found = found.map(|(key, value)| {
+            let name = key.strip_prefix(FORMER).unwrap_or(&key).to_owned();
+            (name, serde_json::from_slice(&value).unwrap_or_default())
+        });
+        Ok(found.collect())
+    }
+
     /// Who keeps this node's ledger, of those that are linked.
     pub fn holders(&self) -> Vec<Holder> {
         let keepers = lock(&self.ledgers.keepers);
-        let holders = keepers.values().map(|keeper| Holder {
+        let holders = keepers.values().filter(|keeper| keeper.size > 0).map(|keeper| Holder {
             name: keeper.name.clone(),
             size: keeper.size,
         });
@@ -233,9 +287,13 @@ impl Exchange {
         let mut all = lock(&self.ledgers.kept);
         let next = self.next(&link.peer, &mut all, growth);
         match next {
-            Ok(next) => {
+            Ok((next, former)) => {
                 let (mailbox, id, checkpoint) = (self.mailbox.clone(), link.id, next.checkpoint.clone());
-                let batch = Batch::new().set(format!("{KEPT}{name}"), next.encode());
+                let mut batch = Batch::new().set(format!("{KEPT}{name}"), next.encode());
+                if let Some(former) = former {
+                    let former = serde_json::to_vec(&former).unwrap_or_default();
+                    batch = batch.set(format!("{FORMER}{name}"), former);
+                }
                 all.insert(name, next);
                 let answer = move |result: Result<(), StoreError>| match result {
                     Ok(()) => mailbox.post(id, said(checkpoint)),
@@ -258,7 +316,7 @@ impl Exchange {
                 tracing::debug!(peer = name, %error, "the growth of a ledger is not taken");
                 self.mailbox.post(link.id, said(kept));
             }
-            InvalidGrowth::Contradicts { .. } => {
+            InvalidGrowth::Contradicts { .. } | InvalidGrowth::Epochs => {
                 metrics::counter!("icomm_refused_ledgers_total", "peer" => name.to_owned()).increment(1);
                 tracing::error!(peer = name, %error, "the growth of a ledger was refused");
                 self.keep_conflict(name, &kept, other);
@@ -272,13 +330,13 @@ impl Exchange {
         }
     }
 
-    /// What is kept of a peer's ledger, grown.
+    /// What is kept of a peer's ledger, grown; and what was kept before it began anew, where that changed.
     fn next(
         &self,
         peer: &Peer,
         all: &mut BTreeMap<String, Kept>,
         growth: &v1::LedgerGrowth,
-    ) -> Result<Kept, InvalidGrowth> {
+    ) -> Result<(Kept, Option<Vec<Former>>), InvalidGrowth> {
         let v1::LedgerGrowth {
             leaf_hashes,
             checkpoint,
@@ -287,27 +345,44 @@ impl Exchange {
         if !rest.is_empty() || hashes.len() as u64 > GROWTH_NOTES_MAX {
             return Err(InvalidGrowth::Hashes(leaf_hashes.len()));
         }
-        let line = line(&self.law.trust_domain(), &peer.member, &peer.node);
+        let line = Line::new(&self.law.trust_domain(), &peer.member, &peer.node);
         let Some(keys) = self.law.member_keys(&peer.member) else {
             return Err(InvalidGrowth::UnknownMember(peer.member.clone()));
         };
-        let checkpoint = VerifiedCheckpoint::verify_by(checkpoint.clone(), &line, &keys)?;
-        let kept = self.kept_of(all, &name(peer))?;
-        let (mut frontier, signed) = (kept.frontier.clone(), checkpoint.size());
-        let (kept, from) = (frontier.size(), signed.checked_sub(hashes.len() as u64));
+        let (epoch, checkpoint) = line.verify(checkpoint.clone(), &keys)?;
+        let name = name(peer);
+        let mut next = self.kept_of(all, &name)?.clone();
+        let mut former = self.former_of(&name)?;
+        let mut changed = false;
+        if !next.checkpoint.is_empty() && line.epoch_of(&next.checkpoint) != epoch {
+            if former.len() >= FORMER_MAX || former.iter().any(|former| former.epoch == epoch) {
+                return Err(InvalidGrowth::Epochs);
+            }
+            former.push(Former::of(next, &line, self.now()));
+            (next, changed) = (Kept::default(), true);
+        }
+        let (kept, signed) = (next.frontier.size(), checkpoint.size());
+        let from = signed.checked_sub(hashes.len() as u64);
         if from == Some(kept) {
-            frontier.extend(hashes.iter().map(|hash| Hash::from(*hash)));
+            for hash in hashes {
+                next.frontier.push(Hash::from(*hash));
+                changed |= former.last_mut().is_some_and(|former| former.compare(&next.frontier));
+            }
         } else if signed != kept {
             let from = from.unwrap_or_default();
             return Err(InvalidGrowth::OutOfStep { from, signed, kept });
         }
-        if frontier.root() != *checkpoint.root() {
+        if next.frontier.root() != *checkpoint.root() {
             return Err(InvalidGrowth::Contradicts { signed, kept });
         }
-        Ok(Kept {
-            frontier,
-            checkpoint: checkpoint.note().clone(),
-        })
+        next.signed(checkpoint.note().clone());
+        Ok((next, changed.then_some(former)))
+    }
+
+    fn former_of(&self, name: &str) -> Result<Vec<Former>, StoreError> {
+        let kept = self.store.state(&format!("{FORMER}{name}"))?;
+        let former = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        Ok(former.unwrap_or_default())
     }
 
     fn kept_of<'a>(&self, all: &'a mut BTreeMap<String, Kept>, name: &str) -> Result<&'a Kept, StoreError> {
@@ -326,24 +401,6 @@ impl Exchange {
             let both = [kept.as_ref(), b"\n", other.as_ref()].concat();
             self.store.ride(Batch::new().set(key, both));
         }
-    }
-}
-
-impl Kept {
-    fn encode(&self) -> Vec<u8> {
-        let frontier = self.frontier.to_bytes();
-        // A frontier has at most 8 + 48 × 32 bytes.
-        let len = u16::try_from(frontier.len()).unwrap_or(u16::MAX);
-        [&len.to_be_bytes(), frontier.as_slice(), &self.checkpoint].concat()
-    }
-
-    fn decode(bytes: &Bytes) -> Option<Self> {
-        let (len, rest) = bytes.split_first_chunk::<2>()?;
-        let (frontier, _) = rest.split_at_checked(u16::from_be_bytes(*len).into())?;
-        Some(Self {
-            frontier: Frontier::from_bytes(frontier).ok()?,
-            checkpoint: bytes.slice(2 + frontier.len()..),
-        })
     }
 }
 

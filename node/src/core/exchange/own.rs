@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{Exchange, Link, lock};
+use crate::causes::chain;
 use crate::core::replica::History;
 use crate::core::routes::LinkId;
 use crate::core::session::Event;
@@ -248,6 +249,9 @@ impl Exchange {
             heard: BTreeMap::new(),
             links: BTreeMap::new(),
         });
+        let asking = matches!(self.own.lock().as_ref().map(|state| &state.phase), Some(Phase::Asking));
+        // Who keeps the ledger may hold more of it, too.
+        self.ledger.wait(asking);
         let once = !self.store.scan_state(RECOVERED_PREFIX)?.is_empty();
         self.own.has_recovered.store(once, Ordering::Release);
         self.own.held_up.store(true, Ordering::Release);
@@ -370,10 +374,18 @@ impl Exchange {
         tracing::error!(origin = %state.origin, held, %why, "the own log is not whole: nothing is issued until it is recovered");
         let kept = serde_json::to_vec(&recovery).unwrap_or_default();
         let origin = state.origin.clone();
+        let is_first_sign = !matches!(state.phase, Phase::Recovering(_));
         state.phase = Phase::Recovering(recovery);
         let links: Vec<LinkId> = state.links.keys().copied().collect();
         drop(own);
         self.own.held_up.store(true, Ordering::Release);
+        if is_first_sign {
+            // Disclosures that were noted since are lost as well.
+            if let Err(error) = self.begin_ledger(&why.to_string()) {
+                tracing::error!(error = chain(&error), "the disclosure log does not begin anew");
+            }
+            self.ledger.wait(false);
+        }
         metrics::gauge!("icomm_own_log_recovering").set(1.0);
         self.store.ride(Batch::new().set(RECOVERY_KEY, kept));
         if let Some(replica) = lock(&self.replicas).get(&origin) {
@@ -455,6 +467,7 @@ impl Exchange {
                 {
                     state.phase = Phase::Sure;
                     self.own.held_up.store(false, Ordering::Release);
+                    self.ledger.wait(false);
                 }
             }
             Phase::Recovering(recovery) => {

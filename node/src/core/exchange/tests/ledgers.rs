@@ -3,9 +3,9 @@
 use icomm_proto::log::{Checkpoint, Frontier, VerifiedCheckpoint, leaf_hash};
 
 use super::*;
-use crate::core::exchange::{Conflict, Holder};
+use crate::core::exchange::{Conflict, Holder, Why};
 use crate::core::fixture::{Did, domain};
-use crate::core::ledger::{GROWTH_NOTES_MAX, InvalidLedger, line};
+use crate::core::ledger::{BeginError, EpochId, GROWTH_NOTES_MAX, InvalidLedger, Line};
 
 /// Notes of disclosures, whatever they say, signed.
 fn notes(node: &TestNode, salt: &str, count: u64) {
@@ -171,13 +171,15 @@ fn an_owner_that_hides_it_leaves_both_signatures_with_the_office() {
     let (mut ke, mut esa) = (network.node("KE"), network.node("RILO-ESA"));
     notes(&ke, "a", 5);
     let (_, to_ke) = linked(&network, &mut ke, &mut esa);
-    let line = line(&domain(), &"KE".parse().unwrap(), &"n1".parse().unwrap());
+    let line = Line::new(&domain(), &"KE".parse().unwrap(), &"n1".parse().unwrap());
     // Four notes more, on top of another five.
     let leaves: Vec<_> = (0..9)
         .map(|number| leaf_hash(format!("b {number}").as_bytes()))
         .collect();
     let other: Frontier = leaves.iter().copied().collect();
-    let signed = Checkpoint::of(line, &other).sign(&key("KE")).unwrap();
+    let signed = Checkpoint::of(line.of(&EpochId::default()), &other)
+        .sign(&key("KE"))
+        .unwrap();
     let growth = v1::LedgerGrowth {
         leaf_hashes: leaves[5..]
             .iter()
@@ -247,4 +249,139 @@ fn growth_that_is_not_signed_by_its_owner_ends_the_link() {
     let did = esa.frame(link, Body::LedgerGrowth(good));
     assert_eq!(did.refusals(link), [("invalid-ledger", "")]);
     assert_eq!(kept(&esa, &network), 0);
+}
+
+/// A node put back to its first three notes of five, of which the office keeps both heads, and linked again.
+fn put_back(network: &Network, esa: &mut TestNode) -> TestNode {
+    let mut ke = network.node("KE");
+    for _ in 0..2 {
+        notes(&ke, "a", 3);
+        linked(network, &mut ke, esa);
+    }
+    assert_eq!(kept(esa, network), 6);
+    let mut back = network.node("KE");
+    notes(&back, "a", 3);
+    linked(network, &mut back, esa);
+    back
+}
+
+#[test]
+fn a_ledger_that_an_officer_lets_begin_anew_is_kept_from_its_first_note_and_what_is_lost_is_told_on_both_sides() {
+    let network = Network::new();
+    let mut esa = network.node("RILO-ESA");
+    let mut back = put_back(&network, &mut esa);
+    assert!(back.exchange.ledger().fault().is_some());
+    back.exchange.accept_lost_notes("a copy was put back").unwrap();
+    assert!(matches!(
+        back.exchange.accept_lost_notes("again"),
+        Err(BeginError::NotNeeded)
+    ));
+    notes(&back, "z", 4);
+    let (to_esa, to_ke) = linked(&network, &mut back, &mut esa);
+    assert_eq!(back.exchange.holders().last(), holder(7).last());
+    assert_eq!(esa.exchange.conflicts().unwrap(), []);
+    let began = esa.exchange.began_anew().unwrap();
+    let [(name, former)] = &began[..] else {
+        panic!("{began:?}")
+    };
+    let [former] = &former[..] else { panic!() };
+    assert_eq!((name.as_str(), former.signed, former.unchanged), ("KE/n1", 6, 3));
+    let lost = &back.exchange.ledger().epochs().lost[&EpochId::default()];
+    assert_eq!((lost.holder.as_str(), lost.end.size), ("RILO-ESA/n1", 6));
+
+    // It grows as before, after a restart of the office, too.
+    notes(&back, "y", 2);
+    back.exchange.hand_out(true);
+    let growth = said(&back.second(), to_esa);
+    let did = esa.frame(to_ke, growth[0].clone());
+    assert_eq!(said(&did, to_ke).len(), 1);
+    assert_eq!(esa.exchange.began_anew().unwrap(), began);
+
+    // Who goes back to what was before is told what it contradicts.
+    let mut older = network.node("KE");
+    notes(&older, "a", 6);
+    let growth = older.exchange.ledger().growth(0).unwrap().unwrap();
+    let did = esa.frame(to_ke, Body::LedgerGrowth(growth));
+    assert!(did.closed.is_empty() && said(&did, to_ke).len() == 1);
+    assert_eq!(esa.exchange.conflicts().unwrap().len(), 1);
+    linked(&network, &mut older, &mut esa);
+    assert!(
+        matches!(
+            older.exchange.ledger().fault(),
+            Some(InvalidLedger::Beyond { held: 9, .. })
+        ),
+        "and it finds out itself"
+    );
+}
+
+#[test]
+fn who_found_a_ledger_too_short_hears_on_the_same_link_that_it_began_anew() {
+    let network = Network::new();
+    let mut esa = network.node("RILO-ESA");
+    let mut ke = network.node("KE");
+    notes(&ke, "a", 5);
+    linked(&network, &mut ke, &mut esa);
+    let mut back = network.node("KE");
+    notes(&back, "a", 3);
+    let (to_esa, to_ke) = linked(&network, &mut back, &mut esa);
+    assert_eq!(back.exchange.holders(), []);
+    back.exchange.accept_lost_notes("a copy was put back").unwrap();
+    back.exchange.ledger().sign().unwrap();
+    back.exchange.hand_out(false);
+    let growth = said(&back.second(), to_esa);
+    let answer = said(&esa.frame(to_ke, growth[0].clone()), to_ke);
+    back.frame(to_esa, answer[0].clone());
+    assert_eq!(back.exchange.holders(), holder(3));
+}
+
+#[test]
+fn a_new_epoch_that_rewrites_the_past_shows_at_who_kept_it() {
+    let network = Network::new();
+    let mut esa = network.node("RILO-ESA");
+    put_back(&network, &mut esa);
+    let mut forged = network.node("KE");
+    notes(&forged, "b", 9);
+    linked(&network, &mut forged, &mut esa);
+    forged.exchange.accept_lost_notes("nothing to see here").unwrap();
+    notes(&forged, "z", 1);
+    linked(&network, &mut forged, &mut esa);
+    let began = esa.exchange.began_anew().unwrap();
+    assert_eq!((began[0].1[0].signed, began[0].1[0].unchanged), (6, 0));
+}
+
+#[test]
+fn a_ledger_begins_anew_by_itself_when_the_own_log_is_known_to_be_put_back() {
+    let network = Network::new();
+    let mut esa = network.node("RILO-ESA");
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let mut ke = network.node("KE");
+    notes(&ke, "a", 5);
+    linked(&network, &mut ke, &mut esa);
+
+    let mut back = network.node_over("KE", store.clone());
+    notes(&back, "a", 3);
+    let origin: Origin = "KE/main".parse().unwrap();
+    let restored = Why::Restored {
+        backup: "b".to_owned(),
+        taken: 7,
+    };
+    back.exchange.guard(origin.clone(), vec![restored.clone()]).unwrap();
+    back.exchange.ledger().sign().unwrap();
+    linked(&network, &mut back, &mut esa);
+    assert!(back.exchange.ledger().fault().is_none());
+    assert_eq!(kept_line(&esa, &network).1, 3);
+    let line = back.exchange.ledger().line();
+    assert_eq!(kept_line(&esa, &network).0, line);
+
+    // Once for each time that it was put back, however often it starts meanwhile.
+    let again = network.node_over("KE", store);
+    again.exchange.guard(origin, vec![restored]).unwrap();
+    assert_eq!(again.exchange.ledger().line(), line);
+}
+
+fn kept_line(node: &TestNode, network: &Network) -> (String, u64) {
+    let kept = node.exchange.ledger_kept(&network.peer("KE")).unwrap().checkpoint;
+    let note = icomm_proto::log::SignedNote::parse(&kept).unwrap();
+    let checkpoint = Checkpoint::parse(note.text()).unwrap();
+    (checkpoint.origin, checkpoint.size)
 }

@@ -5,24 +5,25 @@ use std::ops::Range;
 use icomm_pki::MemberKey;
 use proptest::prelude::*;
 
-use super::*;
 use crate::core::fixture::{Stick, domain, key};
+use crate::core::ledger::*;
 use crate::store::MemoryStore;
+use icomm_proto::log::leaf_hash;
 
-fn ledger(store: &Arc<MemoryStore>) -> Ledger {
+pub(super) fn ledger(store: &Arc<MemoryStore>) -> Ledger {
     ledger_signing(store, key("KE"))
 }
 
-fn ledger_signing(store: &Arc<MemoryStore>, key: MemberKey) -> Ledger {
-    let line = line(&domain(), &"KE".parse().unwrap(), &"gw1".parse().unwrap());
+pub(super) fn ledger_signing(store: &Arc<MemoryStore>, key: MemberKey) -> Ledger {
+    let line = Line::new(&domain(), &"KE".parse().unwrap(), &"gw1".parse().unwrap());
     Ledger::open(store.clone(), line, key.clone(), key.public().into()).unwrap()
 }
 
-fn note(number: u64) -> Bytes {
+pub(super) fn note(number: u64) -> Bytes {
     format!("note {number}").into()
 }
 
-fn add(store: &MemoryStore, numbers: Range<u64>) {
+pub(super) fn add(store: &MemoryStore, numbers: Range<u64>) {
     for number in numbers {
         store
             .append(Batch::new().note(NoteLog::disclosures(), note(number)))
@@ -31,7 +32,7 @@ fn add(store: &MemoryStore, numbers: Range<u64>) {
 }
 
 /// A store with `commits` of so many notes each, each signed.
-fn signed(commits: &[u64]) -> Arc<MemoryStore> {
+pub(super) fn signed(commits: &[u64]) -> Arc<MemoryStore> {
     let store = Arc::new(MemoryStore::new());
     let ledger = ledger(&store);
     for size in commits {
@@ -42,13 +43,13 @@ fn signed(commits: &[u64]) -> Arc<MemoryStore> {
     store
 }
 
-fn all(store: &MemoryStore, list: &NoteLog) -> Vec<Bytes> {
+pub(super) fn all(store: &MemoryStore, list: &NoteLog) -> Vec<Bytes> {
     let notes = store.notes(list, 0, usize::MAX).unwrap();
     notes.into_iter().map(|(_, note)| note).collect()
 }
 
 /// What somebody makes of a store who can write its files, but has no key.
-fn tampered(store: &MemoryStore, notes: Vec<Bytes>, checkpoints: Vec<Bytes>) -> Arc<MemoryStore> {
+pub(super) fn tampered(store: &MemoryStore, notes: Vec<Bytes>, checkpoints: Vec<Bytes>) -> Arc<MemoryStore> {
     let other = MemoryStore::new();
     let mut batch = Batch::new();
     for (list, kept) in [(NoteLog::disclosures(), notes), (NoteLog::ledger(), checkpoints)] {
@@ -64,7 +65,7 @@ fn tampered(store: &MemoryStore, notes: Vec<Bytes>, checkpoints: Vec<Bytes>) -> 
 }
 
 /// What verifying finds, however early.
-fn finding(store: &Arc<MemoryStore>) -> Option<InvalidLedger> {
+pub(super) fn finding(store: &Arc<MemoryStore>) -> Option<InvalidLedger> {
     let ledger = ledger(store);
     let found = ledger.verify();
     assert_eq!(found.is_err(), ledger.fault().is_some(), "what is found is remembered");
@@ -230,10 +231,10 @@ fn without_its_token_a_ledger_is_not_at_fault_and_judges_what_peers_hold() {
     add(&store, 0..5);
     let (stick, token) = Stick::with_key_of("KE");
     // What a peer was handed before a power cut took it here.
-    let line = line(&domain(), &"KE".parse().unwrap(), &"gw1".parse().unwrap());
+    let line = Line::new(&domain(), &"KE".parse().unwrap(), &"gw1".parse().unwrap());
     let checkpoint = |notes: Range<u64>| {
         let frontier: Frontier = notes.map(|number| leaf_hash(&note(number))).collect();
-        Checkpoint::of(&line, &frontier)
+        Checkpoint::of(line.of(&EpochId::default()), &frontier)
             .sign(&key("KE"))
             .unwrap()
             .note()
