@@ -26,6 +26,9 @@ use crate::environment::Entropy;
 /// The length of the random bytes before a note.
 const SALT_BYTES: usize = 16;
 
+/// Stands where the grants would.
+const LOST: &str = "not known: its note was lost when this node was put back to an older state";
+
 /// The terms of the permit under which entries went.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terms {
@@ -45,6 +48,15 @@ impl Terms {
         }
     }
 
+    /// The terms of which the note was lost, with the store that this node had: whatever the receiver holds may have gone, under
+    /// any agreement.
+    pub fn lost() -> Self {
+        Self {
+            bases: vec![LOST.to_owned()],
+            sections: "not known".to_owned(),
+        }
+    }
+
     /// The terms under which a member gets its own records back.
     pub fn returned() -> Self {
         Self {
@@ -55,8 +67,11 @@ impl Terms {
 }
 
 impl Terms {
-    /// Whether one of the bases is a grant of this agreement.
+    /// Whether one of the bases is a grant of this agreement, or may be.
     pub fn is_under(&self, agreement: &AgreementId) -> bool {
+        if self.bases.iter().any(|basis| basis == LOST) {
+            return true;
+        }
         // A basis names agreements between backticks, which no id has.
         let named = format!("`{agreement}`");
         self.bases.iter().any(|basis| basis.contains(&named))
@@ -127,6 +142,13 @@ impl Note {
             self.terms.push(terms);
             self.terms.len() - 1
         })
+    }
+
+    /// Adds entries at the end of which the terms are not known.
+    pub fn push_lost(&mut self, count: u32) {
+        let which = self.which(Terms::lost());
+        self.count = self.count.saturating_add(count);
+        self.runs.push((count, Some(which)));
     }
 
     /// Adds one entry at the end, which went under those of `terms` or as its hash alone.

@@ -34,10 +34,12 @@ use crate::core::routes::LinkId;
 use crate::core::session::Event;
 use crate::store::{Batch, StoreError};
 
+mod holders;
 mod recalls;
 mod rows;
 mod status;
 
+use holders::Holder;
 use rows::Rows;
 pub use status::{Missing, MissingPage, OwnStatus, Recovered};
 
@@ -169,6 +171,8 @@ struct State {
     /// What members have shown since then, in entries.
     heard: BTreeMap<MemberId, u64>,
     links: BTreeMap<LinkId, u64>,
+    /// The same by node.
+    holders: BTreeMap<Holder, u64>,
 }
 
 #[derive(Clone)]
@@ -199,6 +203,10 @@ impl Recovery {
 }
 
 impl Own {
+    fn has_recovered(&self) -> bool {
+        self.has_recovered.load(Ordering::Acquire)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<State>> {
         lock(&self.state)
     }
@@ -248,6 +256,7 @@ impl Exchange {
             since: self.now(),
             heard: BTreeMap::new(),
             links: BTreeMap::new(),
+            holders: BTreeMap::new(),
         });
         let asking = matches!(self.own.lock().as_ref().map(|state| &state.phase), Some(Phase::Asking));
         // Who keeps the ledger may hold more of it, too.
@@ -322,7 +331,11 @@ impl Exchange {
             state.links.insert(link.id, size);
             let known = state.heard.entry(member.clone()).or_default();
             *known = size.max(*known);
+            state
+                .holders
+                .insert((member.to_string(), link.peer.node.to_string()), size);
         }
+        self.note_holders();
         self.ask_back(link.id);
         self.settle_own();
     }
@@ -380,6 +393,7 @@ impl Exchange {
         drop(own);
         self.own.held_up.store(true, Ordering::Release);
         if is_first_sign {
+            self.forget_holders();
             // Disclosures that were noted since are lost as well.
             if let Err(error) = self.begin_ledger(&why.to_string()) {
                 tracing::error!(error = chain(&error), "the disclosure log does not begin anew");

@@ -191,3 +191,29 @@ fn a_row_whose_entry_came_back_is_known_by_its_contents_and_stands_for_one_entry
     again.exchange.guard(log.origin.clone(), Vec::new()).unwrap();
     assert_eq!([issued(&again, 2, 5), issued(&again, 5, 5)], [Some(5), None]);
 }
+
+#[test]
+fn who_shows_that_it_holds_some_of_a_log_that_was_put_back_is_noted_once_and_a_recall_goes_to_it() {
+    let World { network, mut ke, log } = world();
+    let (ug, _) = ke.link(network.peer("UG"), &[]);
+    let restored = Why::Restored {
+        backup: "b".to_owned(),
+        taken: 7,
+    };
+    let origin = log.origin.clone();
+    ke.exchange.guard(origin.clone(), vec![restored]).unwrap();
+    for _ in 0..2 {
+        ke.frame(ug, held(&log, 4));
+    }
+    let mut notes = Vec::new();
+    crate::core::recall::each_note(&*ke.store, &mut |note| notes.push(note.clone())).unwrap();
+    let [note] = &notes[..] else { panic!("{notes:?}") };
+    assert_eq!((note.to.as_str(), note.from, note.count), ("UG", 0, 4));
+    let runs: Vec<_> = note.disclosed_runs().collect();
+    assert_eq!((runs[0].0.clone(), runs[0].1.section_set()), (0..4, SectionSet::ALL));
+    assert!(runs[0].1.is_under(&"any-of-them".parse().unwrap()));
+    // So a recall knows whom to ask.
+    let place = crate::store::Place { origin, index: 2 };
+    let found = crate::core::recall::holders(&*ke.store, &[place.clone()].into()).unwrap();
+    assert_eq!(found[&place][0].member, "UG");
+}
