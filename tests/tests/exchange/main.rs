@@ -35,6 +35,7 @@ mod recalls;
 mod refused;
 mod retention;
 mod rollback;
+mod soak;
 mod terms;
 mod token;
 mod witnesses;

@@ -63,7 +63,7 @@ fn chunk(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
 }
 
 /// A grey PNG of noise, whose rows are as many bytes as its width; about `width * height` bytes, since noise does not shrink.
-fn noisy_png(width: u32, height: u32, seed: u32) -> Vec<u8> {
+pub(crate) fn noisy_png(width: u32, height: u32, seed: u32) -> Vec<u8> {
     let mut noise = seed;
     let mut rows = Vec::new();
     for _ in 0..height {

@@ -15,11 +15,25 @@ use crate::bench::{ends_with, icomm, text};
 /// A node that is killed when the test ends.
 pub(crate) struct Running(Child);
 
+impl Running {
+    /// Lets it stop as an operator would.
+    pub(crate) fn stop(mut self) {
+        let mut kill = Command::new("kill");
+        ends_with(0, kill.arg("-TERM").arg(self.0.id().to_string()));
+        assert!(self.0.wait().unwrap().success());
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// `esa` for `RILO-ESA`.
+pub(crate) fn home_of(member: &str) -> String {
+    member.trim_start_matches("RILO-").to_lowercase()
 }
 
 pub(crate) struct Place {
@@ -53,31 +67,50 @@ impl Place {
 
     /// The same, with these options to KE's `icomm init`.
     pub(crate) fn set_up_with_ke(&self, of_ke: &str) {
-        let [ke, ug, esa, wco] = std::array::from_fn(|_| free_port());
+        self.set_up_regions(&[("RILO-ESA", &["KE", "UG"])], of_ke);
+    }
+
+    /// WCO, and these offices with the members of their regions; homes and authorities are called as [`home_of`] says.
+    pub(crate) fn set_up_regions(&self, regions: &[(&str, &[&str])], of_ke: &str) {
         let domain = "--trust-domain demo.icomm.example";
         self.does(&format!("pki root --authority root-ca --member WCO {domain}"));
-        self.does(&format!("pki region --authority esa-ca --member RILO-ESA {domain}"));
-        self.does("pki issue-region esa-ca/public/request.pem --authority root-ca --members KE UG --out chain.pem");
-        self.does("pki region --authority esa-ca --chain chain.pem");
-        for (home, member, authority, role, region, port) in [
-            ("wco", "WCO", "root-ca", "global", "", wco),
-            ("esa", "RILO-ESA", "root-ca", "regional", "", esa),
-            ("ke", "KE", "esa-ca", "national", "--region RILO-ESA", ke),
-            ("ug", "UG", "esa-ca", "national", "--region RILO-ESA", ug),
-        ] {
-            let options = if home == "ke" { of_ke } else { "" };
+        self.enrol("WCO", "root-ca", "--role global", domain);
+        let (mut include, mut members) = (String::new(), vec!["WCO"]);
+        for (office, nationals) in regions {
+            let ca = format!("{}-ca", home_of(office));
+            self.does(&format!("pki region --authority {ca} --member {office} {domain}"));
             self.does(&format!(
-                "init --home {home} --member {member} --node gw1 {domain} --tls 127.0.0.1:{port} {options}"
+                "pki issue-region {ca}/public/request.pem --authority root-ca --members {} --out {ca}.pem",
+                nationals.join(" ")
             ));
-            self.does(&format!(
-                "pki issue {home}/identity/request.pem --authority {authority} --role {role} {region} \
-                 --address tls://127.0.0.1:{port} --out {home}.pem"
-            ));
+            self.does(&format!("pki region --authority {ca} --chain {ca}.pem"));
+            self.enrol(office, "root-ca", "--role regional", domain);
+            for member in *nationals {
+                let options = if *member == "KE" { of_ke } else { "" };
+                let role = format!("--role national --region {office}");
+                self.enrol(member, &ca, &role, &format!("{domain} {options}"));
+            }
+            include += &format!(" --include {ca}/public");
+            members.push(office);
+            members.extend(*nationals);
         }
-        self.does("pki bundle --authority root-ca --home wco --include esa-ca/public --out bundle.json");
-        for home in ["wco", "esa", "ke", "ug"] {
+        self.does(&format!(
+            "pki bundle --authority root-ca --home wco{include} --out bundle.json"
+        ));
+        for home in members.into_iter().map(home_of) {
             self.does(&format!("pki install {home}.pem bundle.json --home {home}"));
         }
+    }
+
+    fn enrol(&self, member: &str, authority: &str, role: &str, options: &str) {
+        let (home, port) = (home_of(member), free_port());
+        self.does(&format!(
+            "init --home {home} --member {member} --node gw1 --tls 127.0.0.1:{port} {options}"
+        ));
+        self.does(&format!(
+            "pki issue {home}/identity/request.pem --authority {authority} {role} \
+             --address tls://127.0.0.1:{port} --out {home}.pem"
+        ));
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
