@@ -41,7 +41,8 @@ on meanwhile; where none runs, the backup is taken of its folder.
 
 The file is encrypted to every recipient, and signed by the node. The secret half of a recipient's key belongs where the node
 is not. A backup opens records that are recalled or erased after it was taken: keep it as carefully as the records, and no
-longer. An existing file is left alone, and what is interrupted leaves nothing under the file's name.
+longer. An existing file is left alone, and what is interrupted leaves nothing under the file's name; one that was killed may leave
+FILE.….part, which nobody needs.
 
 Examples:
   icomm backup key /media/safe/ke.backup-key

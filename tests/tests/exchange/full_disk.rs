@@ -16,11 +16,11 @@ use crate::bench::{ends_with, icomm, id, national, plan, prepared, root, text, t
 const DISK: &str = "size=8m";
 
 /// A small file system of its own, unmounted when dropped.
-struct Disk(PathBuf);
+pub(crate) struct Disk(PathBuf);
 
 impl Disk {
     /// A mounted one, or a line that says why the test passes itself over.
-    fn mount(at: PathBuf) -> Option<Self> {
+    pub(crate) fn mount(at: PathBuf) -> Option<Self> {
         fs::create_dir_all(&at).unwrap();
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", DISK, "icomm-test"])
@@ -47,14 +47,14 @@ impl Disk {
     }
 
     /// Takes all the room there is.
-    fn fill(&self) {
+    pub(crate) fn fill(&self) {
         let mut filler = File::create(self.0.join("filler")).unwrap();
         for piece in [64 * 1024, 512, 1] {
             while filler.write_all(&vec![b'x'; piece]).is_ok() {}
         }
     }
 
-    fn free(&self) {
+    pub(crate) fn free(&self) {
         fs::remove_file(self.0.join("filler")).unwrap();
     }
 }
