@@ -4,7 +4,7 @@
 //! ```text
 //!   WCO ◀─ open ─ RILO-ESA ◀─ KE, UG           real seizures of KE, UG and ES, and records with planted names
 //!    ▲              KE ◀─ ke-es, with and without persons ─▶ ES
-//!    └─ open ─ KE   UG ─ ug-we, onward with consent ─▶ RILO-WE ─ es-we ─▶ ES
+//!    └─ open ─ KE   UG ─ ug-we, onward with consent ─▶ RILO-WE ◀─ es-we ─▶ ES
 //! ```
 //!
 //! The seed decides the order and nothing else does. `ICOMM_SOAK_SEED` and `ICOMM_SOAK_STEPS` set another one and more steps; a

@@ -69,13 +69,13 @@ impl Model {
     /// To whom a new version of a record of `of` goes by itself, with its persons.
     pub(super) fn reach(&self, of: &str) -> BTreeSet<&'static str> {
         let flows = self.ke_es.persons && !self.ke_es.suspended;
-        let also = match of {
-            "ke" if flows => Some("es"),
-            "es" if flows => Some("ke"),
-            "ug" => Some("we"),
-            _ => None,
+        let also: &[&'static str] = match of {
+            "ke" if flows => &["es"],
+            "es" if flows => &["ke", "we"],
+            "es" | "ug" => &["we"],
+            _ => &[],
         };
-        also.into_iter().collect()
+        also.iter().copied().collect()
     }
 
     pub(super) fn issued(&mut self, of: &'static str, id: String, name: String) {

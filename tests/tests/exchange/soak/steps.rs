@@ -344,7 +344,7 @@ impl Walk<'_> {
         until(&format!("{partner} does not get all of {own}"), || {
             size(partner) == size(home)
         });
-        if let Some(reached) = self.model.reach(home).into_iter().next() {
+        for reached in self.model.reach(home) {
             until(&format!("{reached} does not get {name}"), || {
                 size(reached) == size(home)
             });

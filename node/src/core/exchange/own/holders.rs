@@ -9,6 +9,7 @@ use icomm_proto::Origin;
 use super::{Exchange, Phase};
 use crate::causes::chain;
 use crate::core::disclosure::{Note, seal};
+use crate::core::recall::{RECALLS_PREFIX, RecallKey, parse_recall_state};
 use crate::store::{Batch, NoteLog, StoreError};
 
 /// Member and node.
@@ -31,7 +32,7 @@ impl Exchange {
         }
     }
 
-    /// Notes, durably and once after each recovery, who holds how much of the own log.
+    /// Notes, durably and once after each recovery, who holds how much of the own log, and asks it to erase what was recalled.
     pub(super) fn note_holders(&self) {
         let (origin, holders) = match &*self.own.lock() {
             Some(state) if matches!(state.phase, Phase::Recovering(_)) || self.own.has_recovered() => {
@@ -39,23 +40,29 @@ impl Exchange {
             }
             _ => return,
         };
-        for ((member, node), size) in holders.into_iter().filter(|(_, size)| *size > 0) {
-            let key = format!("{NOTED_PREFIX}{member}/{node}");
-            if let Err(error) = self.note_holder(&origin, &member, &node, size, &key) {
-                // It says so again at the next hello.
-                tracing::error!(
-                    error = chain(&error),
-                    member,
-                    node,
-                    "a holder of the own log is not noted"
-                );
+        let noted = || -> Result<(), StoreError> {
+            let mut fresh = false;
+            for (holder, size) in holders.into_iter().filter(|(_, size)| *size > 0) {
+                fresh |= self.note_holder(&origin, &holder, size)?;
             }
+            if !fresh {
+                return Ok(());
+            }
+            let recalls = self.store.scan_state(&format!("{RECALLS_PREFIX}{origin}/"))?;
+            let recalls: Vec<RecallKey> = recalls.iter().filter_map(|(key, _)| parse_recall_state(key)).collect();
+            self.trace(&recalls)
+        };
+        if let Err(error) = noted() {
+            // They say so again at the next hello.
+            tracing::error!(error = chain(&error), "who holds some of the own log is not noted");
         }
     }
 
-    fn note_holder(&self, origin: &Origin, member: &str, node: &str, size: u64, key: &str) -> Result<(), StoreError> {
-        if self.store.state(key)?.is_some() {
-            return Ok(());
+    /// Whether that was not noted yet.
+    fn note_holder(&self, origin: &Origin, (member, node): &Holder, size: u64) -> Result<bool, StoreError> {
+        let key = format!("{NOTED_PREFIX}{member}/{node}");
+        if self.store.state(&key)?.is_some() {
+            return Ok(false);
         }
         let mut note = Note::new(self.now(), member, node, origin, 0);
         note.push_lost(u32::try_from(size).unwrap_or(u32::MAX));
@@ -65,6 +72,7 @@ impl Exchange {
             Batch::new()
                 .note(NoteLog::disclosures(), note)
                 .set(key, size.to_be_bytes().to_vec()),
-        )
+        )?;
+        Ok(true)
     }
 }
