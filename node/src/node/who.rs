@@ -205,7 +205,8 @@ impl Node {
         all: &mut Vec<Holder>,
     ) {
         let mut by_holder: BTreeMap<(&str, &str), Vec<&v1::Holder>> = BTreeMap::new();
-        for holder in given {
+        // An originator that got its own records back holds what is its own, and nobody waits for it.
+        for holder in given.filter(|holder| holder.member != known.origin.member.as_str()) {
             by_holder
                 .entry((&holder.member, &holder.node))
                 .or_default()

@@ -215,12 +215,20 @@ impl Place {
 }
 
 /// Waits until something is so, a minute at most.
-pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, done: impl FnMut() -> bool) {
+    assert!(within_a_minute(done), "{what}");
+}
+
+/// Whether something comes to be so within a minute.
+pub(crate) fn within_a_minute(mut done: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !done() {
-        assert!(Instant::now() < deadline, "{what}");
+        if Instant::now() >= deadline {
+            return false;
+        }
         std::thread::sleep(Duration::from_millis(100));
     }
+    true
 }
 
 fn free_port() -> u16 {

@@ -410,20 +410,18 @@ impl Walk<'_> {
             self.recall();
         }
         let (of, id) = self.chance.one(&self.model.recalled).clone();
-        until(&format!("invariant 15: not everybody answered for {id}"), || {
-            let who: Value = serde_json::from_str(
-                &self
-                    .cast
-                    .place
-                    .says_anyhow(&format!("audit who {id} --json --home {of}")),
-            )
-            .unwrap();
-            let holders = who["holders"].as_array().into_iter().flatten();
-            let nodes: Vec<_> = holders.filter(|holder| holder["node"] != "").collect();
-            nodes
-                .iter()
-                .all(|holder| super::observed::number(&holder["erased"]) > 0)
+        let mut waiting = Vec::new();
+        let answered = crate::place::within_a_minute(|| {
+            let who = self
+                .cast
+                .place
+                .says_anyhow(&format!("audit who {id} --json --home {of}"));
+            let who: Value = serde_json::from_str(&who).unwrap();
+            waiting = who["holders"].as_array().cloned().unwrap_or_default();
+            waiting.retain(|holder| holder["node"] != "" && super::observed::number(&holder["erased"]) == 0);
+            waiting.is_empty()
         });
+        assert!(answered, "invariant 15: not everybody answered for {id}: {waiting:?}");
         self.does(&format!("audit disclosures --record {id} --home {of}"));
         format!("{of} looked who had {id}")
     }
